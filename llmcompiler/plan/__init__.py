@@ -1,0 +1,1 @@
+"""The language every other part speaks: frozen data, no callables, no I/O."""

@@ -1,0 +1,97 @@
+"""Diagnostics: what is wrong with a plan text, where, and what would do.
+
+They are shown to people in errors and to the planner in a repair request, as a compiler would: line, caret, remedy.
+"""
+
+import bisect
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+
+class Span(NamedTuple):
+    """A stretch of the text, in characters from its beginning; `end` is exclusive."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. Errors ask for a repair; notes only inform."""
+
+    code: str
+    message: str
+    span: Span
+    remedy: str = ""
+    severity: Literal["error", "note"] = "error"
+    task_id: int | None = None
+
+
+def errors_in(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return those that ask for a repair."""
+    return tuple(d for d in diagnostics if d.severity == "error")
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` known names that look like `name`, the likeliest first."""
+    names = sorted(known)
+    folded = {known_name.casefold(): known_name for known_name in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), folded, n=count, cutoff=0.5)
+    return [folded[match] for match in close]
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return a remedy that names the nearest known names, or all of them if few, or nothing."""
+    close = nearest(name, known)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if known and len(known) <= 12:
+        return f"known: {', '.join(known)}"
+    return ""
+
+
+class Source:
+    """A text that spans point into; finds lines and columns in logarithmic time."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts = [0, *(i + 1 for i, c in enumerate(text) if c == "\n")]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Return (line, column) of an offset, both counted from 1."""
+        line = bisect.bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """Return the text of a line, counted from 1, without its end."""
+        end = self._starts[number] - 1 if number < len(self._starts) else len(self.text)
+        return self.text[self._starts[number - 1] : end].rstrip("\r")
+
+
+_WIDTH = 160
+
+
+def render(diagnostics: Iterable[Diagnostic], text: str) -> str:
+    """Return the diagnostics with the lines they point at, carets below, remedies last."""
+    source = Source(text)
+    return "\n".join(_render_one(diagnostic, source) for diagnostic in diagnostics)
+
+
+def _render_one(diagnostic: Diagnostic, source: Source) -> str:
+    line, column = source.place(min(diagnostic.span.start, len(source.text)))
+    shown = source.line(line)
+    width = max(1, min(diagnostic.span.end - diagnostic.span.start, len(shown) - column + 1))
+    cut = max(0, column - _WIDTH // 2)
+    shown, column = shown[cut : cut + _WIDTH], column - cut
+    pad = "".join("\t" if c == "\t" else " " for c in shown[: column - 1])
+    gutter = f"{line:>4} | "
+    rows = [
+        f"{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message} (line {line})",
+        gutter + shown,
+        " " * (len(gutter) - 2) + "| " + pad + "^" * min(width, max(1, len(shown) - column + 1)),
+    ]
+    if diagnostic.remedy:
+        rows.append(" " * (len(gutter) - 2) + "= " + diagnostic.remedy)
+    return "\n".join(row.rstrip() for row in rows)

@@ -1,0 +1,1 @@
+"""The task-fetching unit: a pure state machine that decides what starts when."""

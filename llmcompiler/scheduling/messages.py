@@ -1,0 +1,167 @@
+"""What the task-fetching unit is told (signals) and what it decides (commands)."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from llmcompiler.plan.outcomes import ErrorRecord, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOpened:
+    """A planner begins to write; the first plan of a run is open from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPending:
+    """A task was read that may not run yet: it is diagnosed, or names an id not read so far."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAdded:
+    """A task may run once its inputs succeeded. Also settles a pending one.
+
+    `expected` is how long an attempt is expected to take, `timeout` how long it may take, in seconds. `cap` is how many
+    tasks of the tool may run at once.
+    """
+
+    id: int
+    tool: str
+    inputs: frozenset[int] = frozenset()
+    is_held: bool = False
+    expected: float = 1.0
+    timeout: float | None = None
+    cap: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRefused:
+    """A pending task will never run."""
+
+    id: int
+    error: ErrorRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PlanClosed:
+    """The text of the plan has ended; `complete` if in a join."""
+
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RepairStarted:
+    """The planner was asked to repair what is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSealed:
+    """Nothing more will come, and nothing is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt ended. `retry_in` seconds from now another one is due, if the policy of the tool allows one."""
+
+    id: int
+    attempt: int
+    outcome: Outcome
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskParked:
+    """A task that was to start could not: something outside this run is in the way. It gives up its slot."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUnparked:
+    """What was in the way is gone."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time of the last `SetTimer` has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run is over: cancelled, or out of a limit. Whatever has not ended is cancelled."""
+
+
+Signal: TypeAlias = (
+    PlanOpened
+    | TaskPending
+    | TaskAdded
+    | TaskRefused
+    | PlanClosed
+    | RepairStarted
+    | PlanSealed
+    | AttemptEnded
+    | TaskParked
+    | TaskUnparked
+    | Tick
+    | Stopped
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask:
+    """Begin an attempt; attempts count from 1."""
+
+    id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireTask:
+    """The attempt is past its timeout: abandon it and report how it ended."""
+
+    id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTask:
+    """Abandon the running attempt; the task has ended."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryTask:
+    """The attempt failed with `error`; the next one is due at `at`."""
+
+    id: int
+    attempt: int
+    error: ErrorRecord
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndTask:
+    """The task has its outcome after `attempts` attempts."""
+
+    id: int
+    outcome: Outcome
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Send `Tick` at this time; replaces an earlier wish."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndRound:
+    """The plan is sealed and every task has ended."""
+
+
+Command: TypeAlias = StartTask | ExpireTask | StopTask | RetryTask | EndTask | SetTimer | EndRound

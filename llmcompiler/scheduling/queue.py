@@ -1,0 +1,79 @@
+"""ReadyQueue: tasks that may start, the one with the longest remaining path first.
+
+Ranks (expected seconds from the start of a task to the end of everything that needs it) are computed only when slots are
+short, and again when the plan has grown by a quarter. Ties go to the smaller id. Source: critical-path list scheduling,
+Graham 1966, with expected durations in place of hops.
+"""
+
+from heapq import heapify, heappop, heappush
+
+from llmcompiler.scheduling.state import Entry, State
+
+_Item = tuple[float, int]
+
+
+class ReadyQueue:
+    """A priority queue that passes over tools which are at their cap."""
+
+    def __init__(self, entries: dict[int, Entry]) -> None:
+        self._entries = entries
+        self._heap: list[_Item] = []
+        self._capped: dict[str, list[_Item]] = {}  # ready tasks of tools that are at their cap
+        self._by_tool: dict[str, int] = {}  # running tasks, of tools with a cap
+        self._ranks: dict[int, float] = {}
+        self._size = 0  # tasks in the plan
+        self._ranked = 0  # tasks in the plan when ranks were computed
+
+    def grew(self) -> None:
+        """The plan has one more task."""
+        self._size += 1
+
+    def push(self, entry: Entry) -> None:
+        """Add a ready task."""
+        heappush(self._heap, (-self._ranks.get(entry.id, 0.0), entry.id))
+
+    def pop(self) -> Entry | None:
+        """Return the task to start next, or None. It must be READY still; others are forgotten."""
+        if len(self._heap) > 1 and self._size > 1.25 * self._ranked:
+            self._rank()
+        while self._heap:
+            item = heappop(self._heap)
+            entry = self._entries[item[1]]
+            if entry.state is not State.READY:
+                continue
+            if entry.cap is not None and self._by_tool.get(entry.tool, 0) >= entry.cap:
+                heappush(self._capped.setdefault(entry.tool, []), item)
+                continue
+            return entry
+        return None
+
+    def started(self, entry: Entry) -> None:
+        """Count a task that takes a slot."""
+        if entry.cap is not None:
+            self._by_tool[entry.tool] = self._by_tool.get(entry.tool, 0) + 1
+
+    def stopped(self, entry: Entry) -> None:
+        """Count a task that leaves its slot; the best task that waited for its tool may try again."""
+        if entry.cap is None:
+            return
+        self._by_tool[entry.tool] -= 1
+        waiting = self._capped.get(entry.tool)
+        while waiting:
+            item = heappop(waiting)
+            if self._entries[item[1]].state is State.READY:
+                heappush(self._heap, item)
+                return
+
+    def _rank(self) -> None:
+        # Entries are in the order of reading, so users come after their inputs, save for repaired tasks, whose ranks may
+        # be too small: a rank is a preference, never a condition.
+        ranks: dict[int, float] = {}
+        for entry in reversed(self._entries.values()):
+            if not entry.has_ended:
+                ranks[entry.id] = entry.expected + max((ranks.get(user, 0.0) for user in entry.users), default=0.0)
+        self._ranks, self._ranked = ranks, self._size
+        self._heap = [(-ranks.get(id, 0.0), id) for _, id in self._heap]
+        heapify(self._heap)
+        for waiting in self._capped.values():
+            waiting[:] = [(-ranks.get(id, 0.0), id) for _, id in waiting]
+            heapify(waiting)

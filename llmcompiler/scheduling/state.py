@@ -1,0 +1,88 @@
+"""States of a task and of a plan, and the legal moves as tables (ARCHITECTURE.md explains them)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from llmcompiler.errors import InternalError
+
+
+class State(StrEnum):
+    """Where a task is in its life."""
+
+    INVALID = "invalid"
+    WAITING = "waiting"
+    HELD = "held"
+    READY = "ready"
+    RUNNING = "running"
+    PARKED = "parked"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class PlanState(StrEnum):
+    """How far the plan of this round has come."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    REPAIRING = "repairing"
+    SEALED = "sealed"
+
+
+_S = State
+ENDED = frozenset({_S.SUCCEEDED, _S.FAILED, _S.SKIPPED, _S.CANCELLED})
+
+ALLOWED: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        _S.INVALID: frozenset({_S.WAITING, _S.HELD, _S.READY, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
+        _S.WAITING: frozenset({_S.HELD, _S.READY, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
+        _S.HELD: frozenset({_S.READY, _S.FAILED, _S.CANCELLED}),
+        _S.READY: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
+        _S.RUNNING: frozenset({_S.PARKED, _S.RETRYING, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
+        _S.PARKED: frozenset({_S.READY, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
+        _S.RETRYING: frozenset({_S.READY, _S.FAILED, _S.CANCELLED}),
+        **{ended: frozenset() for ended in ENDED},
+    }
+)
+
+_P = PlanState
+PLAN_ALLOWED: Mapping[PlanState, frozenset[PlanState]] = MappingProxyType(
+    {
+        _P.OPEN: frozenset({_P.CLOSED, _P.SEALED}),
+        _P.CLOSED: frozenset({_P.REPAIRING, _P.SEALED}),
+        _P.REPAIRING: frozenset({_P.SEALED}),
+        _P.SEALED: frozenset({_P.OPEN}),
+    }
+)
+
+
+class IllegalMove(InternalError):
+    """A signal does not fit the state of a task or plan; nothing was changed."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What the unit knows of one task."""
+
+    id: int
+    state: State
+    tool: str = ""
+    inputs: frozenset[int] = frozenset()
+    users: list[int] = field(default_factory=list)
+    missing: int = 0
+    attempt: int = 0
+    starts: int = 0  # attempts, and starts that ended in parking
+    is_held: bool = False
+    expected: float = 1.0
+    timeout: float | None = None
+    cap: int | None = None
+    cause: int = 0  # of its skipping: the first task on the way that did not succeed by itself
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the task has an outcome."""
+        return self.state in ENDED

@@ -1,0 +1,319 @@
+"""TaskFetchingUnit: signals in, commands out. No clock, no I/O, no randomness; `now` is an argument.
+
+Invariants (recomputed by `check()` in the tests, after every signal):
+* `_running` counts the tasks that are RUNNING, in all and by tool, and never exceeds its limit;
+* a WAITING task has `missing` > 0 inputs that have not ended; READY, HELD and RUNNING ones have none;
+* every dependant of a task that did not succeed has ended or is INVALID;
+* what is READY is in `_queue`; while a slot and its tool's cap are free, `_queue` is empty.
+"""
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from typing import assert_never
+
+from llmcompiler.plan.outcomes import Cancelled, Failed, Outcome, Skipped, Succeeded, failed
+from llmcompiler.scheduling.messages import (
+    AttemptEnded,
+    Command,
+    EndRound,
+    EndTask,
+    ExpireTask,
+    PlanClosed,
+    PlanOpened,
+    PlanSealed,
+    RepairStarted,
+    RetryTask,
+    SetTimer,
+    Signal,
+    StartTask,
+    Stopped,
+    StopTask,
+    TaskAdded,
+    TaskParked,
+    TaskPending,
+    TaskRefused,
+    TaskUnparked,
+    Tick,
+)
+from llmcompiler.scheduling.queue import ReadyQueue
+from llmcompiler.scheduling.state import ALLOWED, PLAN_ALLOWED, Entry, IllegalMove, PlanState, State
+
+_END_STATE = {Succeeded: State.SUCCEEDED, Failed: State.FAILED, Skipped: State.SKIPPED, Cancelled: State.CANCELLED}
+_DROPPED = failed("dropped", "PlanCut", "not started: the plan ended before its join, so nothing with effects may begin")
+
+
+class TaskFetchingUnit:
+    """Decides for one run what starts when; `parallel_tasks` is the number of slots."""
+
+    def __init__(self, *, parallel_tasks: int = 32) -> None:
+        self.plan = PlanState.OPEN
+        self.entries: dict[int, Entry] = {}
+        self.late = 0  # attempts that reported after they were given up
+        self._slots = parallel_tasks
+        self._queue = ReadyQueue(self.entries)
+        self._running = 0
+        self._live = 0  # tasks without an outcome
+        self._invalid = 0
+        self._complete = True
+        self._stopped = False
+        self._round_ended = False
+        self._timers: list[tuple[float, int, int]] = []  # (time, id, start): deadlines, and retries that are due
+        self._timer_at: float | None = None
+        self._out: list[Command] = []
+
+    def handle(self, signal: Signal, now: float) -> list[Command]:
+        """Return what follows from one signal. Raises `IllegalMove`, changing nothing, if it does not fit."""
+        return self.handle_all((signal,), now)
+
+    def handle_all(self, signals: Iterable[Signal], now: float) -> list[Command]:
+        """Return what follows from signals that arrived together."""
+        for signal in signals:
+            self._take(signal, now)
+        self._start_ready(now)
+        self._set_timer()
+        if self._live == 0 and self.plan is PlanState.SEALED and not self._round_ended:
+            self._round_ended = True
+            self._out.append(EndRound())
+        commands, self._out = self._out, []
+        return commands
+
+    def _take(self, signal: Signal, now: float) -> None:
+        match signal:
+            case AttemptEnded():
+                self._attempt_ended(signal, now)
+            case TaskAdded():
+                self._added(signal)
+            case Tick():
+                self._tick(now)
+            case TaskPending(id):
+                self._pending(id)
+            case TaskRefused(id, error):
+                self._end(self._known(id, State.INVALID), Failed(error))
+            case TaskParked(id):
+                self._leave_slot(self._known(id, State.RUNNING), State.PARKED)
+            case TaskUnparked(id):
+                self._ready(self._known(id, State.PARKED))
+            case PlanOpened():
+                self._plan_to(PlanState.OPEN)
+                self._complete, self._round_ended = True, False
+            case PlanClosed(complete):
+                self._plan_to(PlanState.CLOSED)
+                self._complete = complete
+            case RepairStarted():
+                self._plan_to(PlanState.REPAIRING)
+            case PlanSealed():
+                self._seal()
+            case Stopped():
+                self._stop()
+            case _:
+                assert_never(signal)
+
+    # What is told of the plan
+
+    def _pending(self, id: int) -> None:
+        if self.plan is PlanState.SEALED and not self._stopped:
+            raise IllegalMove(f"task {id} came after the plan was sealed")
+        entry = self.entries.get(id)
+        if entry is None:
+            entry = self.entries[id] = Entry(id, State.INVALID)
+            self._live += 1
+            self._invalid += 1
+            if self._stopped:
+                self._end(entry, Cancelled())
+        elif entry.state is not State.INVALID and not self._stopped:
+            raise IllegalMove(self._story(entry, "was announced again"))
+
+    def _added(self, task: TaskAdded) -> None:
+        entry = self.entries.get(task.id)
+        if self._stopped:
+            if entry is None:
+                self._pending(task.id)
+            return
+        if self.plan is PlanState.SEALED or (entry is not None and entry.state is not State.INVALID):
+            raise IllegalMove(self._story(entry or Entry(task.id, State.WAITING), "was added when it may not be"))
+        unknown = sorted(id for id in task.inputs if id not in self.entries)
+        if unknown:
+            raise IllegalMove(f"task {task.id} needs {unknown}, which nobody has announced")
+        if entry is None:
+            entry = self.entries[task.id] = Entry(task.id, State.WAITING)
+            self._live += 1
+        else:
+            self._move(entry, State.WAITING)
+            self._invalid -= 1
+        entry.tool, entry.inputs, entry.is_held = task.tool, task.inputs, task.is_held
+        entry.expected, entry.timeout, entry.cap = task.expected, task.timeout, task.cap
+        self._queue.grew()
+        self._connect(entry)
+
+    def _connect(self, entry: Entry) -> None:
+        for id in sorted(entry.inputs):
+            needed = self.entries[id]
+            if not needed.has_ended:
+                needed.users.append(entry.id)
+                entry.missing += 1
+            elif needed.state is not State.SUCCEEDED:
+                return self._skip(entry, needed.cause or id)
+        if entry.missing == 0:
+            self._inputs_are_there(entry)
+        return None
+
+    def _inputs_are_there(self, entry: Entry) -> None:
+        if entry.is_held and self.plan is not PlanState.SEALED:
+            self._move(entry, State.HELD)
+        else:
+            self._ready(entry)
+
+    def _plan_to(self, state: PlanState) -> None:
+        if self._stopped:
+            return
+        if state not in PLAN_ALLOWED[self.plan]:
+            raise IllegalMove(f"the plan cannot go from {self.plan} to {state}")
+        if state is PlanState.OPEN and self._live:
+            raise IllegalMove(f"a new plan cannot be opened: {self._live} tasks have not ended")
+        self.plan = state
+
+    def _seal(self) -> None:
+        if self._invalid:
+            raise IllegalMove(f"the plan cannot be sealed: {self._invalid} tasks are pending")
+        complete = self._complete and self.plan is not PlanState.OPEN
+        self._plan_to(PlanState.SEALED)
+        held = [entry for entry in self.entries.values() if entry.is_held and not entry.has_ended]
+        for entry in held:
+            if not complete and not entry.has_ended:
+                self._end(entry, _DROPPED)
+            elif entry.state is State.HELD:
+                self._ready(entry)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self.plan = PlanState.SEALED
+        for entry in self.entries.values():
+            if entry.state is State.RUNNING:
+                self._out.append(StopTask(entry.id))
+            if not entry.has_ended:
+                self._finish(entry, Cancelled())
+        self._timers.clear()
+
+    # What is told of attempts
+
+    def _attempt_ended(self, signal: AttemptEnded, now: float) -> None:
+        entry = self._known(signal.id)
+        is_current = entry.state is State.RUNNING and entry.attempt == signal.attempt
+        if not is_current and entry.state is not State.PARKED:  # a parked task is served by an identical read
+            self.late += 1
+            return
+        if signal.retry_in is None or not isinstance(signal.outcome, Failed):
+            self._end(entry, signal.outcome)
+            return
+        at = now + signal.retry_in
+        self._leave_slot(entry, State.RETRYING)
+        heappush(self._timers, (at, entry.id, entry.starts))
+        self._out.append(RetryTask(entry.id, entry.attempt, signal.outcome.error, at))
+
+    def _tick(self, now: float) -> None:
+        self._timer_at = None
+        while self._timers and self._timers[0][0] <= now:
+            _, id, start = heappop(self._timers)
+            entry = self.entries[id]
+            if entry.starts != start:
+                continue
+            if entry.state is State.RUNNING:
+                self._out.append(ExpireTask(id, entry.attempt))
+            elif entry.state is State.RETRYING:
+                self._ready(entry)
+
+    # Moves
+
+    def _move(self, entry: Entry, state: State) -> None:
+        if state not in ALLOWED[entry.state]:
+            raise IllegalMove(self._story(entry, f"cannot become {state}"))
+        entry.state = state
+
+    def _ready(self, entry: Entry) -> None:
+        self._move(entry, State.READY)
+        self._queue.push(entry)
+
+    def _start_ready(self, now: float) -> None:
+        while self._running < self._slots:
+            entry = self._queue.pop()
+            if entry is None:
+                return
+            self._move(entry, State.RUNNING)
+            self._running += 1
+            self._queue.started(entry)
+            entry.attempt += 1
+            entry.starts += 1
+            if entry.timeout is not None:
+                heappush(self._timers, (now + entry.timeout, entry.id, entry.starts))
+            self._out.append(StartTask(entry.id, entry.attempt))
+
+    def _leave_slot(self, entry: Entry, state: State) -> None:
+        self._move(entry, state)
+        self._running -= 1
+        self._queue.stopped(entry)
+        if state is State.PARKED:
+            entry.attempt -= 1  # it never began
+
+    def _finish(self, entry: Entry, outcome: Outcome) -> None:
+        before = entry.state
+        self._move(entry, _END_STATE[type(outcome)])
+        if before is State.RUNNING:
+            self._running -= 1
+            self._queue.stopped(entry)
+        elif before is State.INVALID:
+            self._invalid -= 1
+        self._live -= 1
+        self._out.append(EndTask(entry.id, outcome, entry.attempt))
+
+    def _end(self, entry: Entry, outcome: Outcome) -> None:
+        """Give the task its outcome; release its users, or skip all that need it, without recursion."""
+        self._finish(entry, outcome)
+        users, entry.users = entry.users, []
+        if isinstance(outcome, Succeeded):
+            for id in users:
+                user = self.entries[id]
+                if user.state is State.WAITING:
+                    user.missing -= 1
+                    if user.missing == 0:
+                        self._inputs_are_there(user)
+            return
+        cause = entry.cause or entry.id
+        stack = users[::-1]
+        while stack:
+            user = self.entries[stack.pop()]
+            if user.state is State.WAITING:
+                user.cause = cause
+                self._finish(user, Skipped(cause))
+                stack += user.users[::-1]
+                user.users = []
+
+    def _skip(self, entry: Entry, cause: int) -> None:
+        entry.cause = cause
+        self._end(entry, Skipped(cause))
+
+    def _set_timer(self) -> None:
+        timers = self._timers
+        if len(timers) > 64 and len(timers) > 4 * self._live:
+            timers[:] = [timer for timer in timers if self._is_due(timer)]
+            heapify(timers)
+        while timers and not self._is_due(timers[0]):
+            heappop(timers)
+        if timers and (self._timer_at is None or timers[0][0] < self._timer_at):
+            self._timer_at = timers[0][0]
+            self._out.append(SetTimer(self._timer_at))
+
+    def _is_due(self, timer: tuple[float, int, int]) -> bool:
+        entry = self.entries[timer[1]]
+        return entry.starts == timer[2] and entry.state in (State.RUNNING, State.RETRYING)
+
+    def _known(self, id: int, state: State | None = None) -> Entry:
+        entry = self.entries.get(id)
+        if entry is None:
+            raise IllegalMove(f"nobody has announced task {id}")
+        if state is not None and entry.state is not state:
+            raise IllegalMove(self._story(entry, f"should be {state}"))
+        return entry
+
+    def _story(self, entry: Entry, what: str) -> str:
+        needs = f", needs {sorted(entry.inputs)}" if entry.inputs else ""
+        return f"task {entry.id} ({entry.tool or 'no tool yet'}{needs}) is {entry.state} at attempt {entry.attempt}: {what}"
