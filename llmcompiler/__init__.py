@@ -1,0 +1,109 @@
+"""llmcompiler: run many LLM tool calls fast, cheaply and safely.
+
+An LLM planner streams a DAG of tool calls, each task starts the moment its inputs exist, a joiner answers or asks for
+another plan. Names are imported when they are first used, so that importing this package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmcompiler.errors import (
+        InternalError,
+        JoinError,
+        LLMCompilerError,
+        ModelError,
+        NotAPlan,
+        PlanError,
+        RunFailed,
+        UsageError,
+    )
+    from llmcompiler.execution.requests import Deadlines, ModelRetries
+    from llmcompiler.models.model import Chunk, Message, Model, Prompt, Usage
+    from llmcompiler.models.openai import OpenAIModel
+    from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, Skipped, Succeeded
+    from llmcompiler.plan.plan import Plan
+    from llmcompiler.plan.tasks import Task
+    from llmcompiler.plan.tools import Effect, Policy, ToolSpec
+    from llmcompiler.plan.values import Ref
+    from llmcompiler.strategies.compiler import LLMCompiler
+    from llmcompiler.strategies.executing import execute
+    from llmcompiler.strategies.limits import Limits
+    from llmcompiler.strategies.parsing import parse_plan
+    from llmcompiler.strategies.react import ReAct
+    from llmcompiler.strategies.result import RunResult, TaskRecord
+    from llmcompiler.toolkit.registry import Registry
+    from llmcompiler.toolkit.tool import Tool, tool
+
+_HOMES = {
+    "errors": "InternalError JoinError LLMCompilerError ModelError NotAPlan PlanError RunFailed UsageError",
+    "execution.requests": "Deadlines ModelRetries",
+    "models.model": "Chunk Message Model Prompt Usage",
+    "models.openai": "OpenAIModel",
+    "plan.outcomes": "Cancelled ErrorRecord Failed Outcome Skipped Succeeded",
+    "plan.plan": "Plan",
+    "plan.tasks": "Task",
+    "plan.tools": "Effect Policy ToolSpec",
+    "plan.values": "Ref",
+    "strategies.compiler": "LLMCompiler",
+    "strategies.executing": "execute",
+    "strategies.limits": "Limits",
+    "strategies.parsing": "parse_plan",
+    "strategies.react": "ReAct",
+    "strategies.result": "RunResult TaskRecord",
+    "toolkit.registry": "Registry",
+    "toolkit.tool": "Tool tool",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Cancelled",
+    "Chunk",
+    "Deadlines",
+    "Effect",
+    "ErrorRecord",
+    "Failed",
+    "InternalError",
+    "JoinError",
+    "LLMCompiler",
+    "LLMCompilerError",
+    "Limits",
+    "Message",
+    "Model",
+    "ModelError",
+    "ModelRetries",
+    "NotAPlan",
+    "OpenAIModel",
+    "Outcome",
+    "Plan",
+    "PlanError",
+    "Policy",
+    "Prompt",
+    "ReAct",
+    "Ref",
+    "Registry",
+    "RunFailed",
+    "RunResult",
+    "Skipped",
+    "Succeeded",
+    "Task",
+    "TaskRecord",
+    "Tool",
+    "ToolSpec",
+    "Usage",
+    "UsageError",
+    "execute",
+    "parse_plan",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'llmcompiler' has no attribute {name!r}")
+    return getattr(import_module(f"llmcompiler.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

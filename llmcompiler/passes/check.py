@@ -1,13 +1,17 @@
 """The check of one task against its tool: the tool exists, the arguments bind, the literals fit the schema."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 from llmcompiler.plan.diagnostics import Diagnostic, Span, did_you_mean
 from llmcompiler.plan.parser import TaskRead
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.tools import Problem, Tools, ToolSpec
-from llmcompiler.plan.values import Value
+from llmcompiler.plan.values import Ref, Text, Value
+
+_AMOUNT = re.compile(r" (?:thousand|million|billion|trillion)\b|[.,]\d")
 
 
 def check_task(read: TaskRead, tools: Tools) -> tuple[Task, list[Diagnostic]]:
@@ -47,6 +51,27 @@ def _bind(read: TaskRead, spec: ToolSpec) -> tuple[Mapping[str, Value], dict[str
             said = f"{task.tool} needs the argument {name!r}"
             wrong.append(_error("missing_argument", said, read.span, signature(spec), task.id))
     return kwargs, spans, wrong
+
+
+def text_references(task: Task, span: Span) -> list[Diagnostic]:
+    """Return a lint note for each ref in a string that reads like an amount of money, as `$1 million` does."""
+    notes = []
+    for text in (text for value in task.values() for text in _texts(value)):
+        for part, after in pairwise(text.parts):
+            if isinstance(part, Ref) and part.literal == f"${part.id}" and _AMOUNT.match(str(after)):
+                said = f"'{part}' looks like money but is the outcome of task {part.id}; write $$ for a dollar sign"
+                notes.append(Diagnostic("text_reference", said, span, severity="note", task_id=task.id))
+    return notes
+
+
+def _texts(value: Value) -> Iterator[Text]:
+    match value:
+        case Text():
+            yield value
+        case tuple():
+            yield from (text for item in value for text in _texts(item))
+        case Mapping():
+            yield from (text for item in value.values() for text in _texts(item))
 
 
 def _problem(problem: Problem, spans: Mapping[str, Span], read: TaskRead, spec: ToolSpec) -> Diagnostic:

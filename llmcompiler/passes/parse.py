@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from llmcompiler.errors import NotAPlan, PlanError
-from llmcompiler.passes.check import Tools
 from llmcompiler.passes.reader import Accepted, PlanReader, Reading
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.plan import Plan
 from llmcompiler.plan.tasks import Task
+from llmcompiler.plan.tools import Tools
 
 
 def read_plan(text: str, tools: Tools | None = None, known: Iterable[int] = ()) -> Plan:

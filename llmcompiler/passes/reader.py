@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from llmcompiler.passes.check import Tools, check_task
+from llmcompiler.passes.check import check_task, text_references
 from llmcompiler.plan.diagnostics import Diagnostic, Span
 from llmcompiler.plan.parser import CallRefused, Item, JoinRead, NoteRead, PlanParser, TaskRead
 from llmcompiler.plan.tasks import Task
+from llmcompiler.plan.tools import Tools
 from llmcompiler.plan.values import Ref, map_refs, refs
 
 
@@ -74,6 +75,7 @@ class PlanReader:
         self._doubled: set[int] = set()
         self._chunks: list[str] = []
         self._is_empty = True
+        self.size = 0  # characters read
 
     @property
     def text(self) -> str:
@@ -96,6 +98,11 @@ class PlanReader:
         return self._is_empty
 
     @property
+    def count(self) -> int:
+        """Return how many tasks were read, diagnosed ones included."""
+        return len(self._accepted) + len(self._drafts)
+
+    @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong now, in the order of the text."""
         return tuple(sorted((error for draft in self._drafts for error in draft.errors), key=lambda error: error.span))
@@ -108,6 +115,7 @@ class PlanReader:
     def feed(self, chunk: str) -> list[Reading]:
         """Return what this chunk settles."""
         self._chunks.append(chunk)
+        self.size += len(chunk)
         items = self._parser.feed(chunk)
         return self._take(items) if items else []
 
@@ -133,7 +141,8 @@ class PlanReader:
         reads = {item.task.id: item for item in items if isinstance(item, TaskRead) and item.task.id in allowed}
         repaired = [draft for draft in self._drafts if draft.raw in reads]
         for draft in repaired:
-            task, draft.errors = self._check(reads[draft.raw or 0])
+            task, errors = self._check(reads[draft.raw or 0])
+            draft.errors = [replace(error, span=draft.span) for error in errors]  # spans point into the plan's text
             draft.task, draft.tool, draft.names, draft.unread = task, task.tool, {}, []
         self._doubled.clear()  # every id is unique now
         readings = []
@@ -199,8 +208,9 @@ class PlanReader:
         """A task whose id is taken: ignored if it is the same call, else it gets a fresh id at the plan's end."""
         raw, task = draft.raw, draft.task
         assert raw is not None and task is not None
-        earlier = self._accepted.get(raw)
-        if earlier is not None and not draft.errors and task.same_call(earlier):
+        pending = self._draft_of(raw)
+        earlier = pending.task if pending else self._accepted.get(raw)
+        if earlier is not None and task.same_call(earlier):
             said = f"task {raw} is given twice with the same call; the second is ignored"
             self.notes.append(Diagnostic("duplicate_ignored", said, draft.span, severity="note"))
             return
@@ -230,6 +240,7 @@ class PlanReader:
         task = draft.task
         assert task is not None and draft.raw is not None
         self._accepted[draft.raw] = task
+        self.notes += text_references(task, draft.span)
         if self._shift:
             task = replace(_renamed(task, draft.names), id=self._id(draft.raw))
         return Accepted(task)
@@ -270,7 +281,7 @@ class PlanReader:
             return self._pending(draft)
         draft.task, notes = _literalised(task, frozenset(draft.unread), draft.span)
         self.notes += notes
-        again, draft.errors = self._check(TaskRead(draft.task, draft.span)) if draft.unread else (draft.task, [])
+        again, draft.errors = self._check(_unplaced(draft.task, draft.span)) if draft.unread else (draft.task, [])
         if draft.errors:
             return self._pending(draft)
         draft.task = again
@@ -281,7 +292,7 @@ class PlanReader:
         self, draft: _Draft, task: Task, unread: int, inputs: Mapping[int, frozenset[int]]
     ) -> list[Diagnostic]:
         if unread in inputs:
-            cycle = find_cycle(inputs, task.id)
+            cycle = find_cycle({**inputs, task.id: frozenset({unread})}, task.id)
             if cycle:
                 return [_cycle(cycle, draft)]
             said = f"task {task.id} refers to ${unread}, which is only read after it"
@@ -322,6 +333,11 @@ def _literalised(task: Task, ids: frozenset[int], span: Span) -> tuple[Task, lis
 
     said = f"{', '.join(f'${id}' for id in sorted(ids))} in task {task.id} is literal text: there is no such task"
     return _with_refs(task, literal), [Diagnostic("literal_dollar", said, span, severity="note", task_id=task.id)]
+
+
+def _unplaced(task: Task, span: Span) -> TaskRead:
+    """Return the task as one whose arguments all stand at `span`."""
+    return TaskRead(task, span, (span,) * len(task.args), tuple((name, span) for name in task.kwargs))
 
 
 def _with_refs(task: Task, change: Callable[[Ref], Ref | str]) -> Task:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from llmcompiler.plan.diagnostics import Diagnostic, Span
-from llmcompiler.plan.strings import BARE_REF, BLANK, BRACED_REF, CLOSERS, DOUBLE, QUOTES, SINGLE
+from llmcompiler.plan.strings import BARE_REF, BLANK, BRACED, BRACED_REF, CLOSERS, DOUBLE, QUOTES, SINGLE
 from llmcompiler.plan.strings import BadText, read_path, scan_refs, unescape
 from llmcompiler.plan.tasks import MAX_ID
 from llmcompiler.plan.values import Ref, Text, Value
@@ -16,10 +16,13 @@ from llmcompiler.plan.values import Ref, Text, Value
 MAX_DEPTH = 32
 
 _SPACE = re.compile(rf"(?:{BLANK}++|#[^\n]*+)*+")
-_NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F_]+|(?:\d[\d_]*)?\.?\d[\d_]*(?:[eE][+-]?\d+)?|\d[\d_]*\.)(?![\w.])", re.ASCII)
+_DIGITS = r"\d++(?:_\d++)*+"
+_NUMBER = re.compile(
+    rf"[+-]?(?:0[xX](?:_?[0-9a-fA-F])++|(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?\d++)?)(?![\w.])", re.ASCII
+)
 _NAME = re.compile(r"[^\W\d]\w*")
 _KEYWORD = re.compile(rf"([^\W\d]\w*){BLANK}*+=(?!=)")
-_PREFIXED = re.compile(r"[a-zA-Z]{1,2}(?=[\"'])")
+_PREFIXED = re.compile(r"(?:[rR][bBfF]?|[bBfF][rR]?|[uU])(?=[\"'])")
 _CONSTANTS: dict[str, Value] = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 _OPERATOR = re.compile(r"[-+*/%@|&^<>=!~.\[]|(?:if|for|and|or|not|in|is|else)\b")
 
@@ -48,7 +51,7 @@ def read_arguments(text: str, base: int = 0) -> Arguments:
     `base` is the place of `text` in the plan. If it cannot be read as written it is read again with tolerant quotes.
     """
     strict = _Reader(text, base, tolerant=False).read()
-    if strict.error is None or not any(quote in text for quote in QUOTES):
+    if strict.error is None or not _may_be_quoting(strict.error, text, base):
         return strict
     tolerant = _Reader(text, base, tolerant=True).read()
     if tolerant.error is not None:
@@ -56,6 +59,12 @@ def read_arguments(text: str, base: int = 0) -> Arguments:
     message = "the quotes do not pair; read as if inner ones were escaped"
     tolerant.notes.append(Diagnostic("quotes_repaired", message, strict.error.span, severity="note"))
     return tolerant
+
+
+def _may_be_quoting(error: Diagnostic, text: str, base: int) -> bool:
+    """Return whether inner quotes may be the cause: a word follows a string, not an operator or another string."""
+    at = error.span.start - base
+    return error.code == "unterminated" or (error.code == "expected" and text[at : at + 1] not in QUOTES)
 
 
 class _Reader:
@@ -104,7 +113,7 @@ class _Reader:
         found.kwarg_spans[name] = self._span(value_start)
 
     def _value(self, depth: int) -> Value:
-        start, first = self.pos, self._next()
+        first, start = self._next(), self.pos
         if depth > MAX_DEPTH:
             raise _Unreadable("too_deep", f"nested deeper than {MAX_DEPTH} levels", start, start + 1)
         if first in QUOTES or _PREFIXED.match(self.text, self.pos):
@@ -112,7 +121,7 @@ class _Reader:
         if first == "$":
             return self._ref()
         if first == "[":
-            return self._list(depth, "]")
+            return self._list(depth, "]")[0]
         if first == "(":
             return self._tuple(depth)
         if first == "{":
@@ -120,20 +129,21 @@ class _Reader:
         number = _NUMBER.match(self.text, self.pos)
         return self._number(number) if number else self._word()
 
-    def _list(self, depth: int, closer: str) -> tuple[Value, ...]:
+    def _list(self, depth: int, closer: str) -> tuple[tuple[Value, ...], bool]:
+        """Return the items and whether a comma follows the last one."""
         self.pos += 1
         items: list[Value] = []
+        comma = False
         while self._next() != closer:
             items.append(self._value(depth + 1))
-            self._separator(closer)
+            comma = self._separator(closer)
         self.pos += 1
-        return tuple(items)
+        return tuple(items), comma
 
     def _tuple(self, depth: int) -> Value:
         start = self.pos
-        items = self._list(depth, ")")
-        inside = self.text[start : self.pos]
-        if len(items) == 1 and not re.search(rf",{BLANK}*\)\Z", inside):
+        items, comma = self._list(depth, ")")
+        if len(items) == 1 and not comma:
             raise _Unreadable("computation", "parentheses around a value compute nothing", start, self.pos, "remove them")
         return items
 
@@ -142,7 +152,7 @@ class _Reader:
         items: dict[str, Value] = {}
         while (first := self._next()) != "}":
             start = self.pos
-            if first not in QUOTES:
+            if first not in QUOTES and not _PREFIXED.match(self.text, start):
                 raise self._expected("a quoted key")
             key = self._string()
             if not isinstance(key, str):
@@ -182,7 +192,7 @@ class _Reader:
         """Return the raw text of the string that begins here and its place; go past its end."""
         quote = self.text[self.pos]
         triple = quote * 3
-        if quote in "\"'" and self.text.startswith(triple, self.pos) and not self.tolerant:
+        if quote in "\"'" and self.text.startswith(triple, self.pos):
             pattern, opened = re.compile(rf"(?:[^\\]|\\.)*?{triple}", re.DOTALL), self.pos + 3
             closing = 3
         else:
@@ -236,12 +246,14 @@ class _Reader:
             return _CONSTANTS[word]
         raise _Unreadable("bare_word", f"{word!r} is neither a literal nor a ref", start, found.end(), f'quote it: "{word}"')
 
-    def _separator(self, closer: str) -> None:
+    def _separator(self, closer: str) -> bool:
+        """Go past a comma, if there is one; return whether there was."""
         after = self._next()
         if after == ",":
             self.pos += 1
         elif after != closer:
             raise self._expected(f"',' or '{closer}'")
+        return after == ","
 
     def _expected(self, what: str) -> _Unreadable:
         start = self.pos
@@ -269,7 +281,8 @@ def _strict(closers: str) -> re.Pattern[str]:
 
 
 def _tolerant(closers: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:[^\\]|\\.)*?[{closers}](?={BLANK}*(?:[,)\]}}:]|\Z))", re.DOTALL)
+    inside = rf"(?:{BRACED}|(?!{BRACED})[^\\]|\\.)*?"  # quotes in a ref's path close nothing
+    return re.compile(rf"{inside}[{closers}](?={BLANK}*(?:[,)\]}}:]|\Z))", re.DOTALL)
 
 
 _STRICT = {quote: _strict(closers) for quote, closers in CLOSERS.items()}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from llmcompiler.errors import PlanError
 from llmcompiler.plan.tasks import MAX_ID, Task
@@ -40,17 +40,20 @@ def encode_value(value: Value) -> Any:
     return value
 
 
-def decode_tasks(text: str) -> tuple[tuple[Task, ...], bool]:
-    """Return the tasks and whether they end in a join. Raises `PlanError` for anything `encode_tasks` did not write."""
+def decode_tasks(text: str, *, known: Iterable[int] = ()) -> tuple[tuple[Task, ...], bool]:
+    """Return the tasks and whether they end in a join. Raises `PlanError` for anything `encode_tasks` did not write.
+
+    `known` are ids of earlier rounds, which refs may name too.
+    """
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_no_number)
         if data["version"] != VERSION:
             raise PlanError(f"this plan has version {data['version']!r}; this release reads {VERSION}", text=text)
         tasks = tuple(_read_task(item) for item in data["tasks"])
         joined = data["joined"]
-        seen: set[int] = set()
+        earlier, seen = frozenset(known), set[int]()
         for task in tasks:
-            _require(task.id not in seen and task.inputs <= seen)
+            _require(task.id not in seen and task.inputs - earlier <= seen)
             seen.add(task.id)
         _require(isinstance(joined, bool))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -59,6 +62,7 @@ def decode_tasks(text: str) -> tuple[tuple[Task, ...], bool]:
 
 
 def _read_task(data: Any) -> Task:
+    _require(isinstance(data["args"], list))
     kwargs = {name: _read_value(value) for name, value in data["kwargs"].items()}
     task = Task(data["id"], data["tool"], tuple(_read_value(v) for v in data["args"]), kwargs, data["thought"])
     _require(type(task.id) is int and 0 < task.id <= MAX_ID)
@@ -84,8 +88,13 @@ def _read_ref(data: Any) -> Ref:
     match data:
         case {"ref": [int(id), *path]} if len(data) == 1 and not isinstance(id, bool):
             _require(all(isinstance(step, str) or type(step) is int for step in path))
+            _require(not any(str(step).startswith("__") for step in path))
             return Ref(id, tuple(path))
     raise ValueError(f"no value: {data!r}"[:200])
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _require(fact: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from llmcompiler.plan.arguments import Arguments, read_arguments
 from llmcompiler.plan.diagnostics import Diagnostic, Span
-from llmcompiler.plan.strings import CLOSERS
+from llmcompiler.plan.strings import BLANK, CLOSERS
 from llmcompiler.plan.tasks import MAX_ID, Task
 
 MAX_CALL = 200_000
@@ -22,14 +22,17 @@ _MAX_HEAD = 200
 _SP = r"[ \t\r\f\v\u00a0\u200b-\u200d\u2060\ufeff\u3000]"
 _BULLET = rf"(?:>{_SP}*+)?(?:[-*+•]{_SP}++)?(?:\*\*|__)?"
 _HEAD = re.compile(
-    rf"[ \t;,]*{_SP}*+(?:{_BULLET}(?:(?P<number>-?\d+(?:\.\d+)*)[.)]|\$\{{?(?P<ref>\d+)\}}?{_SP}*+=)"
+    rf"[ \t;,]*+{_SP}*+(?:{_BULLET}(?:(?P<number>-?\d+(?:\.\d+)*)[.)]|\$\{{?(?P<ref>\d+)\}}?{_SP}*+=)"
     rf"(?:\*\*|__)?{_SP}*+(?P<name>[^\W\d][\w./-]*)|(?P<join>[jJ][oO][iI][nN]))\("
 )
 _PARTIAL = re.compile(
-    rf"[ \t;,]*{_SP}*+(?:>{_SP}*+)?(?:[-*+•]{_SP}*+)?[*_]{{0,2}}"
-    rf"(?:-?\d*(?:\.\d*)*\)?[*_]{{0,2}}|\$\{{?\d*\}}?{_SP}*+=?){_SP}*+(?:[^\W\d][\w./-]*)?\Z"
+    rf"[ \t;,]*+{_SP}*+(?:>{_SP}*+)?(?:[-*+•]{_SP}*+)?[*_]{{0,2}}"
+    rf"(?:-?(?:\d+(?:\.\d+)*(?:[.)][*_]{{0,2}})?)?|\$\{{?\d*\}}?{_SP}*+=?[*_]{{0,2}}){_SP}*+(?:[^\W\d][\w./-]*)?\Z"
 )
-_THOUGHT = re.compile(rf"{_SP}*(?:[-*+•>]{_SP}+)?[*_]{{0,2}}Thought(?:{_SP}\d+)?[*_]{{0,2}}{_SP}*:[*_]{{0,2}}{_SP}*(.*)", re.I | re.S)
+_THOUGHT = re.compile(
+    rf"{_SP}*(?:[-*+•>]{_SP}+)?[*_]{{0,2}}Thought(?:{_SP}\d+)?[*_]{{0,2}}{_SP}*:[*_]{{0,2}}(.*)", re.I | re.S
+)
+_BLANKS = "".join(filter(re.compile(BLANK).match, map(chr, range(0x10000))))
 _NUMBERED = re.compile(rf"{_SP}*(?:[-*+•]{_SP}+)?(?:\*\*)?\d+[.)]")
 _IN_CODE = re.compile(r"[()\n#\"'“”„‟‘’‚‛]")
 _IN_STRING = {quote: re.compile(rf"[\\\n{closers}]") for quote, closers in CLOSERS.items()}
@@ -91,6 +94,7 @@ class PlanParser:
         self.skipped = 0
         self.ignored = 0
         self._chunks: list[str] = []
+        self._waits = False  # whether a ")" stands in what is not read yet
         self._text = ""  # what is being scanned
         self._base = 0  # the place of `_text` in the plan
         self._pos = 0  # the next unread character of `_text`
@@ -99,6 +103,7 @@ class PlanParser:
         self._line_start = True  # whether the line being skipped was skipped from its beginning
         self._skipped_line: list[str] = []
         self._thoughts: list[str] = []
+        self._thought_size = 0  # the characters of their lines
         self._head: re.Match[str] | None = None
         self._head_span = Span(0, 0)
         self._call: list[str] = []  # the text of the open call, up to `_text[_pos]`
@@ -119,7 +124,7 @@ class PlanParser:
             self.ignored += len(chunk)
             return []
         self._chunks.append(chunk)
-        return self._scan() if ")" in chunk else []
+        return self._scan() if self._waits or ")" in chunk else []
 
     def close(self) -> list[Item]:
         """Return what the end of the text completes. Nothing may be fed afterwards."""
@@ -138,13 +143,14 @@ class PlanParser:
             self._text, self._pos = "", 0
         elif self._closed:
             self._end()
+        self._waits = ")" in self._text[self._pos :]
         items, self._items = self._items, []
         return items
 
     # Each step moves `_pos` forward and returns whether there is more to do with the text at hand.
 
     def _step_line(self) -> bool:
-        head = _HEAD.match(self._text, self._pos)
+        head = _HEAD.match(self._text, self._pos, self._pos + _MAX_HEAD)
         if head is not None:
             self._open(head)
             return True
@@ -244,14 +250,17 @@ class PlanParser:
         if at + 2 > len(self._text):
             self._take(len(self._text) if self._closed else at)
             return False
+        if self._mode is _Mode.STRING and self._text[at + 1] == "\n":
+            return self._take(at + 1)  # the next line may begin a task
         return self._take(at + 2)
 
     def _newline(self, at: int) -> bool:
         """Inside a call, at a newline: the next line ends the call if it starts like a task."""
-        if _HEAD.match(self._text, at + 1):
+        if _HEAD.match(self._text, at + 1, at + 1 + _MAX_HEAD):
             self._take(at)
             self._abandon("the next line begins a task before this call is closed")
             self._pos = at + 1
+            self.skipped += 1
             return True
         if self._may_be_head(at + 1):
             self._take(at)
@@ -259,12 +268,13 @@ class PlanParser:
         return self._take(at + 1)
 
     def _may_be_head(self, start: int) -> bool:
-        if self._closed or len(self._text) - start > _MAX_HEAD:
+        if self._closed or len(self._text) - start >= _MAX_HEAD:
             return False
         return _PARTIAL.match(self._text, start) is not None
 
     def _open(self, head: re.Match[str]) -> None:
         self._head = head
+        self.skipped += _indent(head)
         self._head_span = Span(self._base + head.start() + _indent(head), self._base + head.end())
         self._pos = head.end()
         self._call, self._call_base, self._call_size = [], self._base + head.end(), 0
@@ -274,28 +284,34 @@ class PlanParser:
         """The open call has its closing parenthesis."""
         head, text = self._taken()
         end = self._call_base + len(text)
+        span = Span(self._head_span.start, end)
         if _is_join(head):
             if text.strip(")").strip():
                 self._note("join_arguments", "join takes no arguments; these are ignored", self._call_base, end)
-            self._items.append(JoinRead(Span(self._head_span.start, end), self._thought()))
+            self._items.append(JoinRead(span, self._thought()))
             self._mode = _Mode.DONE
         elif self._call_size > MAX_CALL:
-            self._refuse(head, "too_long", f"a call of {self._call_size} characters; {MAX_CALL} are allowed")
+            self._refuse(head, span, "too_long", f"a call of {self._call_size} characters; {MAX_CALL} are allowed")
         else:
-            self._read(head, read_arguments(text, self._call_base), Span(self._head_span.start, end))
+            self._read(head, read_arguments(text, self._call_base), span)
         self._line_start = False
 
     def _abandon(self, why: str) -> None:
         """The open call ends without its parenthesis; quotes that do not pair may have hidden it."""
         head, text = self._taken()
-        if not _is_join(head) and self._call_size <= MAX_CALL:
-            read = read_arguments(text, self._call_base)
-            if read.error is None:
-                self._read(head, read, Span(self._head_span.start, self._call_base + len(text.rstrip())))
-                self._line_start = True
-                return
-        self._refuse(head, "unterminated", f"{_name(head)}(...) is not closed: {why}", "close it with ')'")
         self._line_start = True
+        span = Span(self._head_span.start, self._call_base + len(text.rstrip()))
+        self.skipped += len(text) - len(text.rstrip())
+        said = f"{_name(head)}(...) is not closed: {why}"
+        if _is_join(head):
+            self.skipped += span.end - span.start
+            self._note("unterminated", said, *self._head_span)
+        elif self._call_size > MAX_CALL:
+            self._refuse(head, span, "too_long", f"a call of over {MAX_CALL} characters, and {said}")
+        elif (read := read_arguments(text, self._call_base)).error is None:
+            self._read(head, read, span)
+        else:
+            self._refuse(head, span, "unterminated", said, "close it with ')'")
 
     def _taken(self) -> tuple[re.Match[str], str]:
         head, text = self._head, "".join(self._call)
@@ -306,26 +322,30 @@ class PlanParser:
     def _read(self, head: re.Match[str], found: Arguments, span: Span) -> None:
         id, wrong = _id(head)
         if wrong:
-            self._refuse(head, "bad_id", wrong, "ids are whole numbers from 1 on")
+            self._refuse(head, span, "bad_id", wrong, "ids are whole numbers from 1 on")
         elif found.error is not None:
-            diagnostic = found.error
-            self._items.append(CallRefused(id, _name(head), span, diagnostic))
-            self._thoughts.clear()
+            self._items.append(CallRefused(id, _name(head), span, found.error))
+            self._drop_thoughts()
         else:
             task = Task(id, _name(head), tuple(found.args), found.kwargs, self._thought())
             self._items.append(TaskRead(task, span, tuple(found.arg_spans), tuple(found.kwarg_spans.items())))
-        self._items += [NoteRead(note) for note in found.notes]
+            self._items += [NoteRead(note) for note in found.notes]
 
-    def _refuse(self, head: re.Match[str], code: str, message: str, remedy: str = "") -> None:
+    def _refuse(self, head: re.Match[str], span: Span, code: str, message: str, remedy: str = "") -> None:
         id, wrong = _id(head)
         diagnostic = Diagnostic(code, message, self._head_span, remedy)
-        self._items.append(CallRefused(None if wrong or _is_join(head) else id, _name(head), self._head_span, diagnostic))
-        self._thoughts.clear()
+        self._items.append(CallRefused(None if wrong else id, _name(head), span, diagnostic))
+        self._drop_thoughts()
 
     def _thought(self) -> str:
         thought = "\n".join(self._thoughts)
-        self._thoughts.clear()
+        self._thoughts, self._thought_size = [], 0
         return thought
+
+    def _drop_thoughts(self) -> None:
+        """No task takes the thoughts read so far: they are skipped text."""
+        self.skipped += self._thought_size
+        self._thoughts, self._thought_size = [], 0
 
     def _note(self, code: str, message: str, start: int, end: int) -> None:
         self._items.append(NoteRead(Diagnostic(code, message, Span(start, end), severity="note")))
@@ -333,10 +353,12 @@ class PlanParser:
     def _end_line(self) -> None:
         """A line outside calls has ended: keep it if it is a thought, else count it."""
         line = "".join(self._skipped_line)
-        thought = _THOUGHT.match(line) if self._line_start else None
-        if thought is not None and thought[1].strip():
-            self._thoughts.append(thought[1].strip())
-        elif thought is None:
+        found = _THOUGHT.match(line) if self._line_start else None
+        thought = found[1].strip(_BLANKS) if found else ""
+        if thought:
+            self._thoughts.append(thought)
+            self._thought_size += len(line)
+        else:
             self.skipped += len(line)
             if self._line_start and _NUMBERED.match(line):
                 start = self._base + self._pos - len(line)
@@ -349,12 +371,14 @@ class PlanParser:
         if self._head is not None:
             self._take(len(self._text))
             self._abandon("the text ends")
+            self._drop_thoughts()
             return
         if self._mode is _Mode.LINE:
             self._skipped_line = []
         self._skipped_line.append(self._text[self._pos :])
         self._pos = len(self._text)
         self._end_line()
+        self._drop_thoughts()
 
 
 def _is_join(head: re.Match[str]) -> bool:

@@ -1,6 +1,6 @@
 """Plan: tasks ending in a join. A DAG by construction, since refs point back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,12 @@ class Plan:
         return encode_tasks(self.tasks, joined=self.complete)
 
     @staticmethod
-    def from_json(text: str) -> "Plan":
-        """Return the plan that `to_json` wrote. Raises `PlanError` for anything else."""
-        tasks, joined = decode_tasks(text)
+    def from_json(text: str, known: Iterable[int] = ()) -> "Plan":
+        """Return the plan that `to_json` wrote. Raises `PlanError` for anything else.
+
+        `known` are ids whose outcomes exist already, from earlier rounds.
+        """
+        tasks, joined = decode_tasks(text, known=known)
         return Plan(tasks, joined)
 
     def graph(self) -> "networkx.DiGraph[Any]":

@@ -7,15 +7,16 @@ from llmcompiler.plan.tasks import MAX_ID
 from llmcompiler.plan.values import Ref, Step, Text, joined
 
 DOUBLE, SINGLE = "\"“”„‟", "'‘’‚‛"
-QUOTES = DOUBLE + SINGLE
+QUOTES = frozenset(DOUBLE + SINGLE)
 BLANK = r"[\s\u200b-\u200d\u2060\ufeff]"
 
 # What ends a string, by the character that began it. Typographic quotes pair with each other, straight ones with themselves.
 CLOSERS = {quote: quote for quote in "\"'"} | {q: "“”‟" for q in "“”„‟"} | {q: "‘’‛" for q in "‘’‚‛"}
 
-_QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
-PATH = rf"(?:\.[^\W\d]\w*+|\[\s*(?:-?\d+|{_QUOTED})\s*\])*+"
-BRACED_REF = re.compile(rf"\$\{{(\d+)({PATH})\}}")
+_QUOTED = r"""(?s:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+PATH = rf"(?:\.[^\W\d]\w*+|\[\s*(?:-?\d{{1,9}}|{_QUOTED})\s*\])*+"
+BRACED = rf"\$\{{(\d+)({PATH})\}}"
+BRACED_REF = re.compile(BRACED)
 BARE_REF = re.compile(rf"\$(\d+)({PATH})")
 _IN_TEXT = re.compile(rf"\$(?:(?P<dollar>\$)|(?P<bare>\d+)|\{{(?P<id>\d+)(?P<path>{PATH})\}})")
 _STEP = re.compile(rf"\.(\w+)|\[\s*(-?\d+)\s*\]|\[\s*({_QUOTED})\s*\]")
@@ -37,7 +38,7 @@ class BadText(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A lint note about one ref or dollar sign in a string, `at` characters into its value."""
+    """A lint note about a dollar sign in a string, `at` characters into its value."""
 
     code: str
     message: str
@@ -85,7 +86,8 @@ def scan_refs(text: str) -> tuple[str | Ref | Text, list[Remark]]:
         done = found.end()
         piece = "$" if found["dollar"] else _ref_in_text(found)
         parts.append(piece)
-        remarks += _remarks(found, piece, text)
+        if isinstance(piece, str) and not found["dollar"]:
+            remarks.append(Remark("literal_dollar", f"{piece!r} is literal text", found.start()))
     parts.append(text[done:])
     stray = _STRAY.search(_IN_TEXT.sub(lambda found: " " * len(found[0]), text))
     if stray:
@@ -101,16 +103,6 @@ def _ref_in_text(found: re.Match[str]) -> str | Ref:
     if len(digits) > len(str(MAX_ID)) + 3 or not 0 < int(digits) <= MAX_ID:
         return found[0]
     return Ref(int(digits), read_path(found["path"] or ""), literal=found[0])
-
-
-def _remarks(found: re.Match[str], piece: str | Ref, text: str) -> list[Remark]:
-    if isinstance(piece, str):
-        literal = [] if found["dollar"] else [Remark("literal_dollar", f"{piece!r} is literal text", found.start())]
-        return literal
-    if found["bare"] and re.match(r" (?:thousand|million|billion|trillion)\b|[.,]\d", text[found.end() :]):
-        said = f"{found[0]!r} looks like money but is read as the outcome of task {piece.id}; write $$ for a dollar sign"
-        return [Remark("text_reference", said, found.start())]
-    return []
 
 
 def read_path(text: str) -> tuple[Step, ...]:

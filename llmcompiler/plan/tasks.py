@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from llmcompiler.plan.values import Value, refs
+from llmcompiler.plan.values import Value, refs, same
 
 MAX_ID = 999_999
 
@@ -32,4 +32,4 @@ class Task:
 
     def same_call(self, other: "Task") -> bool:
         """Return whether `other` calls the same tool with the same arguments."""
-        return (self.tool, self.args, dict(self.kwargs)) == (other.tool, other.args, dict(other.kwargs))
+        return self.tool == other.tool and same(self.args, other.args) and same(self.kwargs, other.kwargs)

@@ -5,6 +5,7 @@ string with refs in it. Substitution happens once; what was substituted is never
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, Union
@@ -47,12 +48,25 @@ def path_text(path: tuple[Step, ...]) -> str:
     return "".join(_step_text(step) for step in path)
 
 
+_NAME = re.compile(r"[^\W\d_]\w*")  # what the parser takes for a name; `str.isidentifier` knows other characters
+
+
 def _step_text(step: Step) -> str:
     if isinstance(step, int):
         return f"[{step}]"
-    if step.isidentifier() and not step.startswith("_"):
+    if _NAME.fullmatch(step):
         return f".{step}"
     return f"[{json.dumps(step, ensure_ascii=False)}]"
+
+
+def same(one: Value, other: Value) -> bool:
+    """Return whether two values are the same data; unlike `==`, 1 is neither 1.0 nor True."""
+    match one, other:
+        case tuple(), tuple():
+            return len(one) == len(other) and all(map(same, one, other))
+        case Mapping(), Mapping():
+            return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+    return type(one) is type(other) and one == other
 
 
 def refs(value: Value) -> Iterator[Ref]:

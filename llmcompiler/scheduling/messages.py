@@ -62,7 +62,10 @@ class PlanSealed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt ended. `retry_in` seconds from now another one is due, if the policy of the tool allows one."""
+    """An attempt ended. `retry_in` seconds from now another one is due, if the policy of the tool allows one.
+
+    `attempt` is the one of its `StartTask`; 0 if the task was parked and an identical read serves it.
+    """
 
     id: int
     attempt: int
@@ -91,7 +94,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The run is over: cancelled, or out of a limit. Whatever has not ended is cancelled."""
+    """The run is over: cancelled, or out of a limit. Whatever has not ended is cancelled, whatever comes later too.
+
+    It is always answered by `EndRound`.
+    """
 
 
 Signal: TypeAlias = (

@@ -1,8 +1,8 @@
 """ReadyQueue: tasks that may start, the one with the longest remaining path first.
 
-Ranks (expected seconds from the start of a task to the end of everything that needs it) are computed only when slots are
-short, and again when the plan has grown by a quarter. Ties go to the smaller id. Source: critical-path list scheduling,
-Graham 1966, with expected durations in place of hops.
+Ranks (expected seconds from the start of a task to the end of everything that needs it) are computed only when there is
+a choice to make, and again when the plan has grown by a quarter. Ties go to the smaller id. Source: critical-path list
+scheduling, Graham 1966, with expected durations in place of hops.
 """
 
 from heapq import heapify, heappop, heappush
@@ -30,7 +30,7 @@ class ReadyQueue:
 
     def push(self, entry: Entry) -> None:
         """Add a ready task."""
-        heappush(self._heap, (-self._ranks.get(entry.id, 0.0), entry.id))
+        heappush(self._heap, (-self._ranks.get(entry.id, entry.expected), entry.id))
 
     def pop(self) -> Entry | None:
         """Return the task to start next, or None. It must be READY still; others are forgotten."""
@@ -65,8 +65,8 @@ class ReadyQueue:
                 return
 
     def _rank(self) -> None:
-        # Entries are in the order of reading, so users come after their inputs, save for repaired tasks, whose ranks may
-        # be too small: a rank is a preference, never a condition.
+        # Entries are in the order of reading, so users come after their inputs, save for repaired tasks, whose ranks
+        # may be too small: a rank is a preference, never a condition.
         ranks: dict[int, float] = {}
         for entry in reversed(self._entries.values()):
             if not entry.has_ended:

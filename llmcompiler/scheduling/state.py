@@ -75,11 +75,11 @@ class Entry:
     users: list[int] = field(default_factory=list)
     missing: int = 0
     attempt: int = 0
-    starts: int = 0  # attempts, and starts that ended in parking
     is_held: bool = False
     expected: float = 1.0
     timeout: float | None = None
     cap: int | None = None
+    due: float | None = None  # when its deadline passes, or its next attempt begins
     cause: int = 0  # of its skipping: the first task on the way that did not succeed by itself
 
     @property

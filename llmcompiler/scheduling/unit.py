@@ -4,7 +4,8 @@ Invariants (recomputed by `check()` in the tests, after every signal):
 * `_running` counts the tasks that are RUNNING, in all and by tool, and never exceeds its limit;
 * a WAITING task has `missing` > 0 inputs that have not ended; READY, HELD and RUNNING ones have none;
 * every dependant of a task that did not succeed has ended or is INVALID;
-* what is READY is in `_queue`; while a slot and its tool's cap are free, `_queue` is empty.
+* what is READY is in `_queue`; while a slot and its tool's cap are free, `_queue` is empty;
+* a task with a `due` time is RUNNING (its deadline) or RETRYING (its next attempt); the last `SetTimer` is no later.
 """
 
 from collections.abc import Iterable
@@ -38,8 +39,10 @@ from llmcompiler.scheduling.messages import (
 from llmcompiler.scheduling.queue import ReadyQueue
 from llmcompiler.scheduling.state import ALLOWED, PLAN_ALLOWED, Entry, IllegalMove, PlanState, State
 
+_NOT_BEGUN = frozenset({State.INVALID, State.WAITING, State.HELD})
 _END_STATE = {Succeeded: State.SUCCEEDED, Failed: State.FAILED, Skipped: State.SKIPPED, Cancelled: State.CANCELLED}
-_DROPPED = failed("dropped", "PlanCut", "not started: the plan ended before its join, so nothing with effects may begin")
+_CUT = "not started: the plan ended before its join, so nothing with effects may begin"
+_DROPPED = failed("dropped", "PlanCut", _CUT)
 
 
 class TaskFetchingUnit:
@@ -57,7 +60,7 @@ class TaskFetchingUnit:
         self._complete = True
         self._stopped = False
         self._round_ended = False
-        self._timers: list[tuple[float, int, int]] = []  # (time, id, start): deadlines, and retries that are due
+        self._timers: list[tuple[float, int]] = []  # (time, id); one that is not its task's `due` any more is stale
         self._timer_at: float | None = None
         self._out: list[Command] = []
 
@@ -66,7 +69,10 @@ class TaskFetchingUnit:
         return self.handle_all((signal,), now)
 
     def handle_all(self, signals: Iterable[Signal], now: float) -> list[Command]:
-        """Return what follows from signals that arrived together."""
+        """Return what follows from signals that arrived together.
+
+        If one of them does not fit, those before it count, and what follows from them comes with the next commands.
+        """
         for signal in signals:
             self._take(signal, now)
         self._start_ready(now)
@@ -78,6 +84,9 @@ class TaskFetchingUnit:
         return commands
 
     def _take(self, signal: Signal, now: float) -> None:
+        if self._stopped:
+            self._take_late(signal)
+            return
         match signal:
             case AttemptEnded():
                 self._attempt_ended(signal, now)
@@ -93,6 +102,13 @@ class TaskFetchingUnit:
                 self._leave_slot(self._known(id, State.RUNNING), State.PARKED)
             case TaskUnparked(id):
                 self._ready(self._known(id, State.PARKED))
+            case Stopped():
+                self._stop()
+            case _:
+                self._take_of_plan(signal)
+
+    def _take_of_plan(self, signal: PlanOpened | PlanClosed | RepairStarted | PlanSealed) -> None:
+        match signal:
             case PlanOpened():
                 self._plan_to(PlanState.OPEN)
                 self._complete, self._round_ended = True, False
@@ -103,40 +119,44 @@ class TaskFetchingUnit:
                 self._plan_to(PlanState.REPAIRING)
             case PlanSealed():
                 self._seal()
-            case Stopped():
-                self._stop()
             case _:
                 assert_never(signal)
 
+    def _take_late(self, signal: Signal) -> None:
+        """The run is over, though not everyone knows: what still comes is cancelled, counted or of no interest."""
+        match signal:
+            case TaskAdded(id) | TaskPending(id):
+                if id not in self.entries:
+                    self._finish(self._announce(id, State.INVALID), Cancelled())
+            case AttemptEnded(id):
+                self._known(id)
+                self.late += 1
+            case PlanOpened() | Stopped():
+                self._round_ended = False  # whoever waits for the end of the round is told again
+
     # What is told of the plan
 
+    def _announce(self, id: int, state: State) -> Entry:
+        entry = self.entries[id] = Entry(id, state)
+        self._live += 1
+        if state is State.INVALID:
+            self._invalid += 1
+        return entry
+
     def _pending(self, id: int) -> None:
-        if self.plan is PlanState.SEALED and not self._stopped:
+        if self.plan is PlanState.SEALED:
             raise IllegalMove(f"task {id} came after the plan was sealed")
         entry = self.entries.get(id)
         if entry is None:
-            entry = self.entries[id] = Entry(id, State.INVALID)
-            self._live += 1
-            self._invalid += 1
-            if self._stopped:
-                self._end(entry, Cancelled())
-        elif entry.state is not State.INVALID and not self._stopped:
+            self._announce(id, State.INVALID)
+        elif entry.state is not State.INVALID:
             raise IllegalMove(self._story(entry, "was announced again"))
 
     def _added(self, task: TaskAdded) -> None:
         entry = self.entries.get(task.id)
-        if self._stopped:
-            if entry is None:
-                self._pending(task.id)
-            return
-        if self.plan is PlanState.SEALED or (entry is not None and entry.state is not State.INVALID):
-            raise IllegalMove(self._story(entry or Entry(task.id, State.WAITING), "was added when it may not be"))
-        unknown = sorted(id for id in task.inputs if id not in self.entries)
-        if unknown:
-            raise IllegalMove(f"task {task.id} needs {unknown}, which nobody has announced")
+        self._check_added(task, entry)
         if entry is None:
-            entry = self.entries[task.id] = Entry(task.id, State.WAITING)
-            self._live += 1
+            entry = self._announce(task.id, State.WAITING)
         else:
             self._move(entry, State.WAITING)
             self._invalid -= 1
@@ -144,6 +164,28 @@ class TaskFetchingUnit:
         entry.expected, entry.timeout, entry.cap = task.expected, task.timeout, task.cap
         self._queue.grew()
         self._connect(entry)
+
+    def _check_added(self, task: TaskAdded, entry: Entry | None) -> None:
+        if self.plan is PlanState.SEALED:
+            raise IllegalMove(f"task {task.id} came after the plan was sealed")
+        if not self.entries.keys() >= task.inputs:
+            unknown = sorted(task.inputs - self.entries.keys())
+            raise IllegalMove(f"task {task.id} needs {unknown}, which nobody has announced")
+        if entry is not None:
+            if entry.state is not State.INVALID:
+                raise IllegalMove(self._story(entry, "was added again"))
+            if not self._waiting_for(entry).isdisjoint(task.inputs):
+                raise IllegalMove(self._story(entry, f"cannot need {sorted(task.inputs)}: some of them need it"))
+
+    def _waiting_for(self, entry: Entry) -> set[int]:
+        """Return the ids of `entry` and of all that cannot start before it has ended."""
+        found, stack = {entry.id}, [entry.id]
+        while stack:
+            users = self.entries[stack.pop()].users
+            users = [id for id in users if id not in found and not self.entries[id].has_ended]
+            found.update(users)
+            stack += users
+        return found
 
     def _connect(self, entry: Entry) -> None:
         for id in sorted(entry.inputs):
@@ -164,8 +206,6 @@ class TaskFetchingUnit:
             self._ready(entry)
 
     def _plan_to(self, state: PlanState) -> None:
-        if self._stopped:
-            return
         if state not in PLAN_ALLOWED[self.plan]:
             raise IllegalMove(f"the plan cannot go from {self.plan} to {state}")
         if state is PlanState.OPEN and self._live:
@@ -185,7 +225,7 @@ class TaskFetchingUnit:
                 self._ready(entry)
 
     def _stop(self) -> None:
-        self._stopped = True
+        self._stopped, self._round_ended = True, False
         self.plan = PlanState.SEALED
         for entry in self.entries.values():
             if entry.state is State.RUNNING:
@@ -198,8 +238,9 @@ class TaskFetchingUnit:
 
     def _attempt_ended(self, signal: AttemptEnded, now: float) -> None:
         entry = self._known(signal.id)
-        is_current = entry.state is State.RUNNING and entry.attempt == signal.attempt
-        if not is_current and entry.state is not State.PARKED:  # a parked task is served by an identical read
+        if not self._is_current(entry, signal.attempt):
+            if entry.state in _NOT_BEGUN:
+                raise IllegalMove(self._story(entry, f"attempt {signal.attempt} ended before one began"))
             self.late += 1
             return
         if signal.retry_in is None or not isinstance(signal.outcome, Failed):
@@ -207,19 +248,25 @@ class TaskFetchingUnit:
             return
         at = now + signal.retry_in
         self._leave_slot(entry, State.RETRYING)
-        heappush(self._timers, (at, entry.id, entry.starts))
+        self._set_due(entry, at)
         self._out.append(RetryTask(entry.id, entry.attempt, signal.outcome.error, at))
+
+    def _is_current(self, entry: Entry, attempt: int) -> bool:
+        if entry.state is State.RUNNING:
+            return attempt == entry.attempt
+        return entry.state is State.PARKED and attempt == 0  # an identical read serves it
 
     def _tick(self, now: float) -> None:
         self._timer_at = None
         while self._timers and self._timers[0][0] <= now:
-            _, id, start = heappop(self._timers)
+            at, id = heappop(self._timers)
             entry = self.entries[id]
-            if entry.starts != start:
+            if entry.due != at:
                 continue
+            entry.due = None
             if entry.state is State.RUNNING:
                 self._out.append(ExpireTask(id, entry.attempt))
-            elif entry.state is State.RETRYING:
+            else:
                 self._ready(entry)
 
     # Moves
@@ -242,13 +289,13 @@ class TaskFetchingUnit:
             self._running += 1
             self._queue.started(entry)
             entry.attempt += 1
-            entry.starts += 1
             if entry.timeout is not None:
-                heappush(self._timers, (now + entry.timeout, entry.id, entry.starts))
+                self._set_due(entry, now + entry.timeout)
             self._out.append(StartTask(entry.id, entry.attempt))
 
     def _leave_slot(self, entry: Entry, state: State) -> None:
         self._move(entry, state)
+        entry.due = None
         self._running -= 1
         self._queue.stopped(entry)
         if state is State.PARKED:
@@ -262,6 +309,7 @@ class TaskFetchingUnit:
             self._queue.stopped(entry)
         elif before is State.INVALID:
             self._invalid -= 1
+        entry.due = None
         self._live -= 1
         self._out.append(EndTask(entry.id, outcome, entry.attempt))
 
@@ -291,20 +339,20 @@ class TaskFetchingUnit:
         entry.cause = cause
         self._end(entry, Skipped(cause))
 
+    def _set_due(self, entry: Entry, at: float) -> None:
+        entry.due = at
+        heappush(self._timers, (at, entry.id))
+
     def _set_timer(self) -> None:
         timers = self._timers
         if len(timers) > 64 and len(timers) > 4 * self._live:
-            timers[:] = [timer for timer in timers if self._is_due(timer)]
+            timers[:] = [(at, id) for at, id in timers if self.entries[id].due == at]
             heapify(timers)
-        while timers and not self._is_due(timers[0]):
+        while timers and self.entries[timers[0][1]].due != timers[0][0]:
             heappop(timers)
         if timers and (self._timer_at is None or timers[0][0] < self._timer_at):
             self._timer_at = timers[0][0]
             self._out.append(SetTimer(self._timer_at))
-
-    def _is_due(self, timer: tuple[float, int, int]) -> bool:
-        entry = self.entries[timer[1]]
-        return entry.starts == timer[2] and entry.state in (State.RUNNING, State.RETRYING)
 
     def _known(self, id: int, state: State | None = None) -> Entry:
         entry = self.entries.get(id)
@@ -316,4 +364,5 @@ class TaskFetchingUnit:
 
     def _story(self, entry: Entry, what: str) -> str:
         needs = f", needs {sorted(entry.inputs)}" if entry.inputs else ""
-        return f"task {entry.id} ({entry.tool or 'no tool yet'}{needs}) is {entry.state} at attempt {entry.attempt}: {what}"
+        who = f"task {entry.id} ({entry.tool or 'no tool yet'}{needs})"
+        return f"{who} is {entry.state} at attempt {entry.attempt}: {what}"

@@ -1,0 +1,1 @@
+"""Where things run: the driver, the executors, requests to models."""

@@ -1,0 +1,311 @@
+"""The driver: one inbox, one unit. It obeys the unit's commands and reports what came of them; it decides nothing.
+
+Whatever happens to a task passes through here, so here its events are emitted. The unit never sees values: arguments are
+resolved, checked and copied at hand-over, results are kept frozen.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from llmcompiler.execution.border import Redactor
+from llmcompiler.execution.executors import Call
+from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
+from llmcompiler.execution.workshop import Workshop
+from llmcompiler.journal.events import TaskEnded, TaskPlanned, TaskRetrying, TaskStarted
+from llmcompiler.journal.journal import Journal
+from llmcompiler.plan.outcomes import ErrorRecord, Failed, Outcome, Succeeded, failed
+from llmcompiler.plan.tasks import Task
+from llmcompiler.plan.tools import Effect
+from llmcompiler.plan.values import Json, MissingField, copied, substitute
+from llmcompiler.scheduling.messages import (
+    AttemptEnded,
+    Command,
+    EndRound,
+    EndTask,
+    ExpireTask,
+    RetryTask,
+    SetTimer,
+    Signal,
+    StartTask,
+    Stopped,
+    StopTask,
+    TaskAdded,
+    TaskParked,
+    TaskPending,
+    TaskUnparked,
+    Tick,
+)
+from llmcompiler.scheduling.unit import TaskFetchingUnit
+from llmcompiler.toolkit.schema import ArgumentsRefused
+
+BATCH = 64  # signals or commands handled before the loop gets its turn
+_RETRYABLE = frozenset({"tool", "timeout", "crash"})
+
+
+class Driver:
+    """Runs the tasks of one run. Create it and use it inside a running event loop."""
+
+    def __init__(
+        self, workshop: Workshop, journal: Journal, *, parallel_tasks: int = 32, redactor: Redactor | None = None
+    ) -> None:
+        self.outcomes: dict[int, Outcome] = {}
+        self.tasks: dict[int, Task] = {}
+        self.calls: dict[int, str] = {}  # the resolved call of each task that began, for sharing and progress
+        self._unit = TaskFetchingUnit(parallel_tasks=parallel_tasks)
+        self._shop = workshop
+        self._journal = journal
+        self._redactor = redactor
+        self._loop = asyncio.get_running_loop()
+        self._origin = self._loop.time() - journal.now()
+        self._inbox: deque[Signal] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._round_over = asyncio.Event()
+        self._values: dict[int, Json] = {}
+        self._running: dict[int, Call] = {}
+        self._started: dict[int, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._reads: dict[str, int] = {}  # call -> the read that is running or has succeeded
+        self._followers: dict[int, list[int]] = {}  # running read -> tasks that wait to share it
+        self._reused: dict[int, int] = {}
+        self._in_gate: dict[int, str] = {}
+        self._at_gate: dict[int, Any] = {}
+
+    # What strategies do
+
+    def add(self, task: Task) -> None:
+        """Take a task that was accepted; it starts when its inputs are there."""
+        spec = self._shop.registry[task.tool].spec
+        self.tasks[task.id] = task
+        self._journal.emit(TaskPlanned, task)
+        policy = spec.policy
+        expected = self._shop.durations.expected(task.tool, policy.expected)
+        self.post(TaskAdded(task.id, task.tool, task.inputs, spec.effect.is_held, expected, policy.timeout, policy.concurrency))
+
+    def announce(self, task: Task) -> None:
+        """Take a task that may not run yet: its dependants wait for it."""
+        self.tasks.setdefault(task.id, task)
+        self.post(TaskPending(task.id))
+
+    def post(self, signal: Signal) -> None:
+        """Put a signal into the inbox."""
+        self._inbox.append(signal)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def round_over(self) -> None:
+        """Wait until the plan is sealed and every task has ended."""
+        await self._round_over.wait()
+        self._round_over.clear()
+
+    async def stop(self) -> None:
+        """Cancel whatever has not ended; return when everything has its outcome."""
+        self._round_over.clear()
+        self.post(Stopped())
+        await self.round_over()
+
+    async def run(self) -> None:
+        """Work until cancelled; leave nothing running behind."""
+        try:
+            while True:
+                if not self._inbox:
+                    self._wake = self._loop.create_future()
+                    await self._wake
+                await self._work()
+        finally:
+            self._shut()
+
+    # The loop
+
+    async def _work(self) -> None:
+        inbox = self._inbox
+        signals = [inbox.popleft() for _ in range(min(BATCH, len(inbox)))]
+        commands = self._unit.handle_all(signals, self._loop.time())
+        for start in range(0, len(commands), BATCH):
+            for command in commands[start : start + BATCH]:
+                self._obey(command)
+            if start + BATCH < len(commands):
+                await asyncio.sleep(0)
+        if inbox:
+            await asyncio.sleep(0)
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case StartTask(id, attempt):
+                self._start(id, attempt)
+            case EndTask(id, outcome, attempts):
+                self._end(id, outcome, attempts)
+            case SetTimer(at):
+                self._set_timer(at)
+            case ExpireTask(id, attempt):
+                self._expire(id, attempt)
+            case RetryTask(id, attempt, error, at):
+                self._journal.emit(TaskRetrying, id, attempt, error, at - self._origin)
+            case StopTask(id):
+                self._abandon(id)
+            case EndRound():
+                self._round_over.set()
+
+    # One attempt
+
+    def _start(self, id: int, attempt: int) -> None:
+        task = self.tasks[id]
+        tool = self._shop.registry[task.tool]
+        arguments = self._resolve(task)
+        if isinstance(arguments, Failed):
+            self.post(AttemptEnded(id, attempt, arguments))
+            return
+        call = self.calls[id] = _call_text(task.tool, arguments)
+        if tool.spec.effect is Effect.READ and self._share(id, attempt, call):
+            return
+        if not self._enter(id, task.tool):
+            self.post(TaskParked(id))
+            return
+        self._journal.emit(TaskStarted, id, task.tool, attempt, arguments)
+        self._started[id] = self._loop.time()
+        try:
+            self._running[id] = self._shop.executors.start(
+                tool, copied(arguments), partial(self._done, id, attempt)  # type: ignore[arg-type]
+            )
+        except ValidationError as error:
+            self._leave(id)
+            self.post(AttemptEnded(id, attempt, failed("arguments", "ValidationError", _validation_text(error))))
+
+    def _resolve(self, task: Task) -> dict[str, Json] | Failed:
+        """Return the arguments as they are handed over: refs replaced, checked, private."""
+        if not task.kwargs:
+            return {}
+        try:
+            arguments = {name: substitute(value, self._values) for name, value in task.kwargs.items()}
+            return self._shop.registry[task.tool].schema.hand_over(arguments) if task.inputs else arguments
+        except MissingField as error:
+            return failed("missing_field", "MissingField", str(error))
+        except ArgumentsRefused as error:
+            return failed("arguments", "ArgumentsRefused", str(error))
+
+    def _share(self, id: int, attempt: int, call: str) -> bool:
+        """Serve a read by an identical one that has succeeded, or let it wait for one that is running."""
+        leader = self._reads.setdefault(call, id)
+        if leader == id:
+            return False
+        if leader in self._values:
+            self._reused[id] = leader
+            self.post(AttemptEnded(id, attempt, Succeeded(copied(self._values[leader]))))
+        else:
+            self._followers.setdefault(leader, []).append(id)
+            self.post(TaskParked(id))
+        return True
+
+    def _enter(self, id: int, tool: str) -> bool:
+        gate = self._shop.gates.get(tool)
+        if gate is None:
+            return True
+        if id in self._at_gate:
+            del self._at_gate[id]
+        wake = partial(self._loop.call_soon_threadsafe, self._gate_opened, id)
+        if gate.enter(wake):
+            self._in_gate[id] = tool
+            return True
+        self._at_gate[id] = wake
+        return False
+
+    def _gate_opened(self, id: int) -> None:
+        if id in self._at_gate and id not in self.outcomes:
+            self.post(TaskUnparked(id))
+
+    def _leave(self, id: int) -> None:
+        tool = self._in_gate.pop(id, None)
+        if tool is not None:
+            self._shop.gates[tool].leave()
+
+    def _done(self, id: int, attempt: int, outcome: Outcome) -> None:
+        """An executor reports; called on the loop."""
+        if self._running.pop(id, None) is None:
+            return
+        self._attempt_over(id, attempt, outcome)
+
+    def _expire(self, id: int, attempt: int) -> None:
+        timeout = self._shop.registry[self.tasks[id].tool].spec.policy.timeout
+        self._abandon(id)
+        self._attempt_over(id, attempt, failed("timeout", "TimeoutError", f"no result within {timeout:g} s"))
+
+    def _attempt_over(self, id: int, attempt: int, outcome: Outcome) -> None:
+        self._leave(id)
+        if isinstance(outcome, Failed):
+            if self._redactor is not None:
+                error = outcome.error
+                outcome = Failed(ErrorRecord(error.kind, error.type, self._redactor.redact(error.message)))
+            self.post(AttemptEnded(id, attempt, outcome, self._retry_in(id, attempt, outcome)))
+            return
+        self._shop.durations.observe(self.tasks[id].tool, self._loop.time() - self._started[id])
+        self.post(AttemptEnded(id, attempt, outcome))
+
+    def _retry_in(self, id: int, attempt: int, outcome: Failed) -> float | None:
+        tool = self._shop.registry[self.tasks[id].tool]
+        if attempt > tool.spec.policy.retries or outcome.error.kind not in _RETRYABLE:
+            return None
+        return seconds_before_next(tool.wait or TOOL_WAIT, attempt, RuntimeError(str(outcome.error)))
+
+    def _abandon(self, id: int) -> None:
+        call = self._running.pop(id, None)
+        if call is not None:
+            call.abandon()
+        self._leave(id)
+
+    # The end of a task
+
+    def _end(self, id: int, outcome: Outcome, attempts: int) -> None:
+        self.outcomes[id] = outcome
+        if isinstance(outcome, Succeeded):
+            self._values[id] = outcome.value
+        self._started.pop(id, None)
+        self._serve_followers(id, outcome)
+        if id in self._at_gate:
+            self._shop.gates[self.tasks[id].tool].withdraw(self._at_gate.pop(id))
+        self._journal.emit(TaskEnded, id, outcome, attempts, self._reused.get(id))
+
+    def _serve_followers(self, id: int, outcome: Outcome) -> None:
+        followers = self._followers.pop(id, ())
+        if not isinstance(outcome, Succeeded) and self._reads.get(self.calls.get(id, "")) == id:
+            del self._reads[self.calls[id]]  # only reads that succeeded are shared
+        for follower in followers:
+            if follower in self.outcomes:
+                continue
+            if isinstance(outcome, Succeeded):
+                self._reused[follower] = id
+                self.post(AttemptEnded(follower, 0, Succeeded(copied(outcome.value))))
+            else:
+                self.post(TaskUnparked(follower))
+
+    # Timer and end
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self.post, Tick())
+
+    def _shut(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for id in list(self._running):
+            self._abandon(id)
+        for id, wake in self._at_gate.items():
+            self._shop.gates[self.tasks[id].tool].withdraw(wake)
+
+
+def _call_text(tool: str, arguments: Mapping[str, Json]) -> str:
+    if not arguments:
+        return tool
+    return f"{tool} {json.dumps(arguments, sort_keys=True)}"
+
+
+def _validation_text(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"argument {'.'.join(map(str, item['loc'])) or '?'}: {item['msg']}" for item in found) or str(error)
+
+

@@ -1,0 +1,127 @@
+"""Executors: each runs one call of a tool somewhere and says once how it ended, unless the call was abandoned.
+
+* `LoopExecutor`: coroutine functions, on the running event loop, each in a plain `asyncio.Task`, because a task group
+  cannot leave a child that swallows cancellation.
+* `ThreadExecutor` (threads.py): our own daemon threads. * `ProcessExecutor` (processes.py): processes that can be killed.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from llmcompiler.execution.border import abandon_task, describe
+from llmcompiler.execution.processes import ProcessExecutor, target_of
+from llmcompiler.execution.threads import ThreadExecutor
+from llmcompiler.plan.outcomes import Failed, Outcome, Succeeded
+from llmcompiler.plan.tools import Tier
+from llmcompiler.plan.values import Json
+from llmcompiler.toolkit.convert import NotJson, to_json
+from llmcompiler.toolkit.tool import Tool
+
+Done: TypeAlias = Callable[[Outcome], None]
+GRACE_SECONDS = 0.05  # what a cancelled tool has for its cleanup before it is given up
+
+
+class Call(Protocol):
+    """A call under way."""
+
+    def abandon(self) -> None:
+        """Release what can be released; `done` will not be called any more."""
+        ...
+
+
+class LoopCall:
+    """A coroutine tool at work."""
+
+    __slots__ = ("_executor", "_task", "is_abandoned")
+
+    def __init__(self, executor: "LoopExecutor") -> None:
+        self._executor = executor
+        self.is_abandoned = False
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
+        """Create the task that runs the tool."""
+        self._task = asyncio.get_running_loop().create_task(self._run(tool, arguments, done), name=tool.spec.name)
+
+    def abandon(self) -> None:
+        """Cancel the tool; give it up if it does not end soon."""
+        self.is_abandoned = True
+        task = self._task
+        if task is None or task.done():
+            return
+        task.cancel()
+        self._executor.abandoned += 1
+        task.add_done_callback(self._came_back)
+        task.get_loop().call_later(GRACE_SECONDS, _give_up, task)
+
+    def _came_back(self, task: asyncio.Task[None]) -> None:
+        self._executor.abandoned -= 1
+
+    async def _run(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
+        try:
+            outcome: Outcome = Succeeded(to_json(await tool.function(**arguments)))
+        except NotJson as error:
+            outcome = Failed(describe(error, kind="value"))
+        except KeyboardInterrupt as error:
+            if threading.current_thread() is threading.main_thread():
+                raise  # Ctrl-C can only arrive here
+            outcome = Failed(describe(error))
+        except BaseException as error:  # noqa: BLE001  # the border: a tool may raise anything
+            outcome = Failed(describe(error))
+        if not self.is_abandoned:
+            done(outcome)
+
+
+def _give_up(task: "asyncio.Task[None]") -> None:
+    if not task.done():
+        abandon_task(task)
+
+
+class LoopExecutor:
+    """Runs coroutine tools on the running loop. `abandoned` counts those given up that have not ended."""
+
+    def __init__(self) -> None:
+        self.abandoned = 0
+
+    def start(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> LoopCall:
+        """Begin a call."""
+        call = LoopCall(self)
+        call.begin(tool, arguments, done)
+        return call
+
+
+class Executors:
+    """The executors of one agent, by tier. Threads and processes are started when they are first needed."""
+
+    def __init__(self, *, threads: int = 64, processes: int = 8) -> None:
+        self.loop = LoopExecutor()
+        self.threads = ThreadExecutor(threads)
+        self.processes = ProcessExecutor(processes)
+
+    @property
+    def abandoned(self) -> int:
+        """Return how many calls were given up and still hang, on the loop and in threads."""
+        return self.loop.abandoned + self.threads.abandoned
+
+    def start(self, tool: Tool[..., Any], arguments: dict[str, Json], done: Done) -> Call:
+        """Begin a call in the tool's tier. `done` is called once, on the running loop, unless the call is abandoned.
+
+        Raises pydantic's `ValidationError` if the arguments do not become what the function's annotations want.
+        """
+        tier: Tier = tool.tier
+        if tier == "loop":
+            return self.loop.start(tool, tool.adapt(arguments), done)
+        loop = asyncio.get_running_loop()
+
+        def done_elsewhere(outcome: Outcome) -> None:
+            loop.call_soon_threadsafe(done, outcome)
+
+        if tier == "thread":
+            return self.threads.start(tool.function, tool.adapt(arguments), done_elsewhere)
+        return self.processes.start(target_of(tool.function), arguments, done_elsewhere)
+
+    def close(self) -> None:
+        """End idle threads and processes; hung ones are left behind and never keep the interpreter from exiting."""
+        self.processes.close()

@@ -1,0 +1,86 @@
+"""Watchdog: a tool that blocks the event loop cannot be stopped by anyone, but it can be named, with its stack.
+
+A daemon thread asks each watched loop for a sign of life; if none comes in time, it reads the stack of the loop's thread
+and the name of the task that is running there, which for a tool is the tool's name.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+ALLOWED_SECONDS = 0.5
+_log = logging.getLogger("llmcompiler")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The event loop did not run for `seconds` or more, because of the asyncio task named `task` (a tool, or our own)."""
+
+    task: str
+    stack: str
+    seconds: float = ALLOWED_SECONDS
+
+
+class _Watch:
+    def __init__(self, report: Callable[[Blocked], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self.report = report
+        self.answered = threading.Event()
+
+
+_watches: list[_Watch] = []
+_changed = threading.Condition()
+_thread: threading.Thread | None = None
+
+
+@contextmanager
+def watched(report: Callable[[Blocked], None]) -> Iterator[None]:
+    """Watch the running loop; `report` is called, in the watchdog's thread, once for each time it is blocked."""
+    global _thread  # noqa: PLW0603  # one watchdog a process
+    watch = _Watch(report)
+    with _changed:
+        _watches.append(watch)
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_patrol, name="llmcompiler watchdog", daemon=True)
+            _thread.start()
+        _changed.notify()
+    try:
+        yield
+    finally:
+        with _changed:
+            _watches.remove(watch)
+
+
+def _patrol() -> None:
+    while True:
+        with _changed:
+            while not _watches:
+                _changed.wait()
+            watches = list(_watches)
+        for watch in watches:
+            watch.answered.clear()
+            try:
+                watch.loop.call_soon_threadsafe(watch.answered.set)
+            except RuntimeError:  # the loop was closed
+                watch.answered.set()
+        threading.Event().wait(ALLOWED_SECONDS)
+        for watch in watches:
+            if not watch.answered.is_set():
+                _tell(watch)
+                watch.answered.wait()  # until it runs again: one report a time
+
+
+def _tell(watch: _Watch) -> None:
+    frame = sys._current_frames().get(watch.thread)
+    task = asyncio.current_task(watch.loop)
+    if frame is None or task is None or watch not in _watches:
+        return
+    stack = "".join(traceback.format_stack(frame)[-6:])
+    _log.warning("the event loop is blocked by %r; make it a plain function, or await\n%s", task.get_name(), stack)
+    watch.report(Blocked(task.get_name(), stack))

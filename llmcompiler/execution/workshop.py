@@ -1,0 +1,21 @@
+"""Workshop: what the runs of one agent share. Tools, executors, concurrency gates, learnt durations."""
+
+from dataclasses import dataclass, field
+
+from llmcompiler.execution.executors import Executors
+from llmcompiler.execution.gates import Durations, Gate
+from llmcompiler.toolkit.registry import Registry
+
+
+@dataclass(slots=True)
+class Workshop:
+    """Lives with the agent, across its runs and the event loops they use."""
+
+    registry: Registry
+    executors: Executors = field(default_factory=Executors)
+    durations: Durations = field(default_factory=Durations)
+    gates: dict[str, Gate] = field(init=False)
+
+    def __post_init__(self) -> None:
+        policies = {name: tool.spec.policy for name, tool in self.registry.items()}
+        self.gates = {name: Gate(policy.concurrency) for name, policy in policies.items() if policy.concurrency}

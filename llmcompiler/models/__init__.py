@@ -1,0 +1,1 @@
+"""Models: a protocol of one method, and a file per provider."""

@@ -1,0 +1,211 @@
+"""OpenAI's chat completions, streamed, at any base URL (vLLM, Ollama, llama.cpp, proxies).
+
+The SDK makes the request; the event stream is read here, because a broken event must be skipped and counted rather than
+end the answer, and because the SDK's own reading costs 100 us a chunk. The SDK's retries are off: there is one retry layer.
+"""
+
+import asyncio
+import email.utils
+import json
+import os
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmcompiler.errors import (
+    AuthenticationFailed,
+    BadModelRequest,
+    ContextTooLong,
+    ModelError,
+    ModelTimeout,
+    ModelUnavailable,
+    StreamCut,
+    UsageError,
+)
+from llmcompiler.models.model import Chunk, Prompt, Usage
+
+if TYPE_CHECKING:
+    import openai
+
+CONNECT_SECONDS = 5.0
+
+
+class OpenAIModel:
+    """A model behind OpenAI's chat completions.
+
+    name: the model. base_url, api_key: the environment's `OPENAI_BASE_URL` and `OPENAI_API_KEY` unless given; servers that
+    want no key get a placeholder. connect: seconds until a connection must stand. options: further request fields, such as
+    `temperature`. Raises `UsageError` if neither a key nor a base URL is known.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        connect: float = CONNECT_SECONDS,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.skipped_events = 0
+        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if self._base_url else "")
+        if not self._key:
+            raise UsageError(
+                f"no key for the model openai:{name}: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, "
+                "or pass base_url= or api_key=; `llmcompiler demo` runs without either"
+            )
+        self._connect = connect
+        self._options = dict(options or {})
+        # Connections belong to the event loop that opened them.
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self.name!r}, base_url={self._base_url!r})"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return the key, so that it can be kept out of every text that is shown."""
+        return frozenset({self._key}) - {"none"}
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
+        """Yield the reply; the last chunk carries usage if the server said it. Raises a `ModelError`."""
+        import openai  # noqa: PLC0415  # 350 ms, needed only here
+
+        client = self._client()
+        events = EventStream()
+        try:
+            async with client.chat.completions.with_streaming_response.create(**self._request(prompt)) as response:
+                async for data in response.iter_bytes():
+                    for chunk in events.feed(data):
+                        yield chunk
+        except openai.APITimeoutError as error:
+            raise ModelTimeout(f"{self._where()}: no connection within {self._connect} s", which="connect") from error
+        except openai.APIStatusError as error:
+            raise self._status_error(error) from error
+        except openai.APIConnectionError as error:
+            raise ModelUnavailable(f"{self._where()}: {error.__cause__ or error}") from error
+        except Exception as error:  # noqa: BLE001  # the transport's own errors, while the reply is read
+            if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "httpx", "httpcore"):
+                raise
+            raise StreamCut(f"{self._where()}: the stream broke off: {error or type(error).__name__}") from error
+        finally:
+            self.skipped_events += events.skipped
+        if not events.is_finished:
+            raise StreamCut(f"{self._where()}: the stream ended before it said that it was finished")
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    def _client(self) -> "openai.AsyncOpenAI":
+        import openai  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            timeout = openai.Timeout(None, connect=self._connect)
+            self._clients[loop] = openai.AsyncOpenAI(
+                api_key=self._key, base_url=self._base_url, timeout=timeout, max_retries=0
+            )
+        return self._clients[loop]
+
+    def _request(self, prompt: Prompt) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self.name,
+            "messages": [{"role": message.role, "content": message.text} for message in prompt.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **self._options,
+        }
+        if prompt.stop:
+            request["stop"] = list(prompt.stop)
+        return request
+
+    def _where(self) -> str:
+        return f"openai:{self.name}" + (f" at {self._base_url}" if self._base_url else "")
+
+    def _status_error(self, error: "openai.APIStatusError") -> ModelError:
+        status, message = error.status_code, f"{self._where()}: HTTP {error.status_code}: {_said(error)}"
+        if status in (401, 403):
+            return AuthenticationFailed(message, status=status)
+        if status == 413 or "context_length" in str(error.body) or "maximum context length" in str(error.body):
+            return ContextTooLong(message, status=status)
+        if status in (408, 409, 429) or status >= 500:
+            return ModelUnavailable(message, status=status, retry_after=_retry_after(error.response.headers))
+        return BadModelRequest(message, status=status)
+
+
+def _said(error: "openai.APIStatusError") -> str:
+    body = error.body
+    said = body.get("message") if isinstance(body, Mapping) else None
+    return str(said or error.message)[:500]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for, given as a number or as a date."""
+    said = headers.get("retry-after", "").strip()
+    if not said:
+        return None
+    with suppress(ValueError):
+        return max(0.0, float(said))
+    with suppress(ValueError, TypeError):
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
+    return None
+
+
+@dataclass(slots=True)
+class EventStream:
+    """Reads server-sent events of chat completions from bytes, however they are split. Pure.
+
+    `skipped` counts events that could not be read; `is_finished` says that the server finished the reply.
+    """
+
+    skipped: int = 0
+    is_finished: bool = False
+    _rest: bytes = b""
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """Yield what these bytes complete."""
+        *lines, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                chunk = self._event(line[5:].strip())
+                if chunk is not None:
+                    yield chunk
+
+    def _event(self, data: bytes) -> Chunk | None:
+        if data == b"[DONE]":
+            self.is_finished = True
+            return None
+        try:
+            event = json.loads(data)
+            choices, usage = event.get("choices") or (), event.get("usage")
+            choice = choices[0] if choices else {}
+            text, finish = (choice.get("delta") or {}).get("content") or "", choice.get("finish_reason")
+            if not isinstance(text, str) or not (choices or usage):
+                raise ValueError("neither text nor usage")
+        except (ValueError, AttributeError, TypeError, KeyError, IndexError):
+            self.skipped += 1
+            return None
+        self.is_finished = self.is_finished or finish is not None
+        return Chunk(text, _usage(usage) if usage else None, finish)
+
+
+def _usage(data: Any) -> Usage | None:
+    if not isinstance(data, Mapping):
+        return None
+    details = data.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    return Usage(1, _count(data.get("prompt_tokens")), _count(data.get("completion_tokens")), _count(cached))
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None

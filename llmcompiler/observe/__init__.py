@@ -1,0 +1,1 @@
+"""Views of a run: folds over its events."""

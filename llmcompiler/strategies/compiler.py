@@ -1,0 +1,154 @@
+"""LLMCompiler: the face of the compiler strategy, and `execute` for a plan that exists already."""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+
+from llmcompiler.errors import PlanError
+from llmcompiler.execution.executors import Executors
+from llmcompiler.execution.requests import Deadlines, ModelRetries
+from llmcompiler.execution.workshop import Workshop
+from llmcompiler.journal.events import Event
+from llmcompiler.models.model import Model
+from llmcompiler.models.provider import model_of
+from llmcompiler.passes.parse import plan_of
+from llmcompiler.passes.reader import Reading
+from llmcompiler.plan.diagnostics import errors_in, render
+from llmcompiler.plan.plan import Plan
+from llmcompiler.strategies import runner
+from llmcompiler.strategies.limits import Limits
+from llmcompiler.strategies.planning import Planner, PlannerPrompts
+from llmcompiler.strategies.prompting import (
+    Examples,
+    bundled_prompt,
+    describe_tools,
+    fill,
+    load_examples,
+    show_examples,
+    usable_examples,
+)
+from llmcompiler.strategies.result import RunResult
+from llmcompiler.strategies.rounds import JoinerPrompts, Rounds
+from llmcompiler.strategies.run import Means, Run
+from llmcompiler.toolkit.registry import Registry, registry_of
+
+
+class LLMCompiler:
+    """Answers questions by planning tool calls as a DAG and running each as soon as its inputs exist.
+
+    model: a name such as `"openai:gpt-4.1-mini"` or an object with `stream(prompt)`; planner_model and joiner_model may
+    differ. tools: functions, `@tool`s or a `Registry`. base_url, api_key: for a model given by name. limits: see `Limits`.
+    examples: (question, plan) pairs or the name of a bundled set; examples=None is the bundled `general` set as far as it
+    fits the tools. instructions: added to both prompts. planner_prompt, joiner_prompt: templates in place of the bundled
+    ones. stream: False plans first and runs afterwards. deadlines, retries: of model requests. threads, processes: sizes
+    of the pools for tools that are not coroutines.
+    Raises `UsageError` for what cannot work.
+    """
+
+    def __init__(
+        self,
+        model: str | Model | None = None,
+        tools: Registry | Iterable[object] = (),
+        *,
+        planner_model: str | Model | None = None,
+        joiner_model: str | Model | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        limits: Limits | None = None,
+        examples: Examples = None,
+        instructions: str = "",
+        planner_prompt: str | None = None,
+        joiner_prompt: str | None = None,
+        stream: bool = True,
+        deadlines: Deadlines | None = None,
+        retries: ModelRetries | None = None,
+        threads: int = 64,
+        processes: int = 8,
+    ) -> None:
+        self.registry = registry_of(tools)
+        self.planner_model = model_of(planner_model or model, base_url=base_url, api_key=api_key)
+        self.joiner_model = model_of(joiner_model or model, base_url=base_url, api_key=api_key)
+        self._stream = stream
+        models = (self.planner_model, self.joiner_model)
+        secrets = frozenset(secret for each in models for secret in getattr(each, "secrets", ()))
+        self._means = Means(
+            workshop=Workshop(self.registry, Executors(threads=threads, processes=processes)),
+            limits=limits or Limits(),
+            deadlines=deadlines or Deadlines(),
+            retries=retries or ModelRetries(),
+            secrets=secrets,
+        )
+        self._planner_prompts = self._fill_planner(planner_prompt, examples, instructions)
+        joiner = joiner_prompt or bundled_prompt("compiler/joiner")
+        self._joiner_prompts = JoinerPrompts(
+            system=fill(joiner, replan_rule="{{replan_rule}}", instructions=instructions),
+            replan=bundled_prompt("compiler/replan"),
+        )
+
+    def run(self, question: str) -> RunResult:
+        """Return the result. Works inside a running event loop too (Jupyter). Raises `RunFailed` without an answer."""
+        return runner.run_sync(self.arun(question))
+
+    async def arun(self, question: str) -> RunResult:
+        """Return the result. Raises `RunFailed` if there is no answer. Cancelling it cancels the run."""
+        return await runner.arun(question, "compiler", self._means, self._start)
+
+    def astream(self, question: str) -> AsyncGenerator[Event, None]:
+        """Yield events as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
+        return runner.astream(question, "compiler", self._means, self._start)
+
+    async def plan(self, question: str) -> Plan:
+        """Return the plan for a question without running anything. Raises `PlanError` if a repair did not mend it."""
+        run = Run(question, self._means)
+        planner, sink = self._planner(run), _Collecting()
+        try:
+            reader = await planner.plan(f"Question: {question}", sink)
+        finally:
+            await run.end_background()
+        if planner.cut is not None:
+            raise planner.cut
+        wrong = errors_in(d for reading in sink.readings for d in getattr(reading, "diagnostics", ()))
+        plan = plan_of(sink.readings, reader)
+        broken = [error for error in wrong if error.task_id not in {task.id for task in plan}]
+        if broken:
+            raise PlanError(f"the plan has errors\n{render(broken, reader.text)}", diagnostics=broken, text=reader.text)
+        return plan
+
+    def close(self) -> None:
+        """Release idle processes. Nothing of an agent that is not closed keeps the interpreter from exiting."""
+        self._means.workshop.executors.close()
+
+    def _planner(self, run: Run) -> Planner:
+        return Planner(run, self.planner_model, self._planner_prompts)
+
+    def _start(self, run: Run) -> Rounds:
+        return Rounds(run, self._planner(run), self.joiner_model, self._joiner_prompts, stream=self._stream)
+
+    def _fill_planner(self, template: str | None, examples: Examples, instructions: str) -> PlannerPrompts:
+        pairs = load_examples("general" if examples is None else examples)
+        usable = usable_examples(pairs, self.registry, warn=examples is not None)
+        system = fill(
+            template or bundled_prompt("compiler/planner"),
+            tools=describe_tools(self.registry) or "(none)",
+            instructions=instructions,
+            examples=show_examples(usable),
+        )
+        return PlannerPrompts(
+            system=system, repair=bundled_prompt("compiler/repair"), replan=bundled_prompt("compiler/replan")
+        )
+
+
+class _Collecting:
+    """A `PlanSink` that runs nothing."""
+
+    def __init__(self) -> None:
+        self.readings: list[Reading] = []
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        self.readings += readings
+
+    def closed(self, *, complete: bool) -> None:
+        pass
+
+    def repairing(self) -> None:
+        pass
+
+

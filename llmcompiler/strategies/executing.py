@@ -1,0 +1,72 @@
+"""execute: run a plan that exists already. Nothing is asked of a model and nothing is repaired."""
+
+import asyncio
+from collections.abc import Iterable
+
+from llmcompiler.errors import InternalError
+from llmcompiler.execution.driver import Driver
+from llmcompiler.execution.workshop import Workshop
+from llmcompiler.journal.journal import Journal
+from llmcompiler.passes.check import check_task
+from llmcompiler.passes.parse import read_plan
+from llmcompiler.plan.diagnostics import Span
+from llmcompiler.plan.outcomes import Outcome
+from llmcompiler.plan.parser import TaskRead
+from llmcompiler.plan.plan import Plan
+from llmcompiler.plan.tasks import Task
+from llmcompiler.scheduling.messages import PlanClosed, PlanSealed
+from llmcompiler.strategies.limits import Limits
+from llmcompiler.toolkit.registry import Registry, registry_of
+
+_NOWHERE = Span(0, 0)
+
+
+async def execute(
+    plan: Plan, *, tools: Registry | Iterable[object], limits: Limits | None = None
+) -> dict[int, Outcome]:
+    """Return the outcome of every task, by id. A task that fails stops nothing but what needs it.
+
+    A plan that is not complete (no join) runs without its tasks that have effects. Raises `PlanError` if the plan does
+    not fit the tools; cancelling it cancels the tasks.
+    """
+    workshop = Workshop(registry_of(tools))
+    limits = limits or Limits()
+    tasks = _bound(plan, workshop.registry)
+    loop = asyncio.get_running_loop()
+    origin = loop.time()
+    try:
+        async with asyncio.TaskGroup() as group:
+            driver = Driver(workshop, Journal("execute", lambda: loop.time() - origin), parallel_tasks=limits.parallel_tasks)
+            work = group.create_task(driver.run())
+            await _submit(driver, tasks, complete=plan.complete)
+            await driver.round_over()
+            work.cancel()
+    except* Exception as errors:
+        raise InternalError(f"please report: {errors.exceptions[0]!r}") from errors
+    finally:
+        workshop.executors.close()
+    return driver.outcomes
+
+
+async def _submit(driver: Driver, tasks: Iterable[Task], *, complete: bool) -> None:
+    for count, task in enumerate(tasks, 1):
+        driver.add(task)
+        if count % 64 == 0:
+            await asyncio.sleep(0)
+    driver.post(PlanClosed(complete))
+    driver.post(PlanSealed())
+
+
+def _bound(plan: Plan, registry: Registry) -> list[Task]:
+    """Return the tasks with arguments bound to names; if anything is wrong, read the printed plan to say where."""
+    checks, tasks, seen = registry.checks(), [], set()
+    for task in plan:
+        spans = [(name, _NOWHERE) for name in task.kwargs]
+        bound, wrong = check_task(TaskRead(task, _NOWHERE, (_NOWHERE,) * len(task.args), tuple(spans)), checks)
+        if wrong or task.id in seen or not task.inputs <= seen:
+            return list(read_plan(str(plan), checks))
+        seen.add(task.id)
+        tasks.append(bound)
+    return tasks
+
+

@@ -1,0 +1,162 @@
+"""Asking the planner for one plan: the stream, the end, one repair. What comes of it goes to a `PlanSink` as it is read."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from llmcompiler.errors import LimitReached, ModelError, NotAPlan
+from llmcompiler.journal.events import PlanClosed, PlanStarted, PlanText
+from llmcompiler.models.model import Message, Model, Prompt
+from llmcompiler.passes.parse import not_a_plan
+from llmcompiler.passes.reader import PlanReader, Reading
+from llmcompiler.plan.diagnostics import render
+from llmcompiler.strategies.prompting import fill
+from llmcompiler.strategies.run import Reply, Run
+
+MAX_PLAN_CHARACTERS = 400_000
+END_OF_PLAN = "<END_OF_PLAN>"
+
+
+class PlanSink(Protocol):
+    """Takes a plan while it is being read."""
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        """Take what was settled."""
+        ...
+
+    def closed(self, *, complete: bool) -> None:
+        """The text has ended, `complete` if in a join."""
+        ...
+
+    def repairing(self) -> None:
+        """The planner is asked to repair what is pending."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerPrompts:
+    """The planner's template, filled, and those of its follow-up requests."""
+
+    system: str
+    repair: str
+    replan: str
+
+
+class Planner:
+    """Makes the plans of one run. `cut` is why the latest plan broke off, if something outside its text was the reason."""
+
+    def __init__(self, run: Run, model: Model, prompts: PlannerPrompts) -> None:
+        self.cut: Exception | None = None
+        self._run, self._model, self._prompts = run, model, prompts
+        self._earlier = 0  # tasks of earlier rounds
+
+    async def plan(self, user: str, sink: PlanSink) -> PlanReader:
+        """Ask for a plan and feed it to `sink`; return the reader, all of whose tasks are settled.
+
+        Raises `NotAPlan` if nothing is readable even in a second text, and the `ModelError` or `LimitReached` that
+        broke off a plan of which nothing had come.
+        """
+        self._earlier = len(self._run.driver.tasks)
+        prompt = Prompt((Message("system", self._prompts.system), Message("user", user)), "planner", (END_OF_PLAN,))
+        reader = self._new_reader()
+        await self._read(reader, prompt, sink)
+        if reader.is_empty:
+            if self.cut is not None:
+                raise self.cut
+            reader = await self._second_try(reader, prompt, sink)
+        sink.closed(complete=reader.is_complete)
+        if reader.repairable and self.cut is None:
+            sink.repairing()
+            await self._repair(reader, prompt, sink)
+        sink.take(reader.finish())
+        return reader
+
+    def _new_reader(self) -> PlanReader:
+        return PlanReader(self._run.workshop.registry.checks(), known=self._run.driver.outcomes)
+
+    async def _read(self, reader: PlanReader, prompt: Prompt, sink: PlanSink) -> None:
+        """Read a plan up to its join or its end. What the model says after the join is only counted, beside the run."""
+        self.cut = None
+        journal, reply = self._run.journal, Reply()
+        journal.emit(PlanStarted, "plan")
+        chunks = self._run.stream(self._model, prompt, reply)
+        try:
+            async for text in chunks:
+                journal.emit(PlanText, text)
+                sink.take(reader.feed(text))
+                if reader.is_complete:
+                    self._run.in_background(_drain(chunks))
+                    break
+                self._check_size(reader)
+        except (ModelError, LimitReached) as error:
+            self.cut = error
+        finally:
+            if not reader.is_complete:
+                await chunks.aclose()
+        if reply.was_cut and not reader.is_complete:
+            self.cut = LimitReached("the plan hit the model's own cap on tokens", limit="reply_tokens")
+        self._close(reader, sink)
+
+    def _check_size(self, reader: PlanReader) -> None:
+        if reader.size > MAX_PLAN_CHARACTERS:
+            raise LimitReached(f"the plan is longer than {MAX_PLAN_CHARACTERS} characters", limit="plan_text")
+        limit = self._run.limits.tasks
+        if self._earlier + reader.count > limit:
+            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+
+    async def _second_try(self, empty: PlanReader, prompt: Prompt, sink: PlanSink) -> PlanReader:
+        complaint = f"{not_a_plan(empty.text)}\n\nWrite the plan, and nothing else."
+        reader = self._new_reader()
+        text = await self._again(prompt, empty.text, complaint)
+        sink.take(reader.feed(text))
+        self._close(reader, sink)
+        if reader.is_empty:
+            raise NotAPlan(not_a_plan(text or empty.text), text=text or empty.text)
+        return reader
+
+    async def _repair(self, reader: PlanReader, prompt: Prompt, sink: PlanSink) -> None:
+        ids = sorted(reader.repairable)
+        named = f"task{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
+        request = fill(self._prompts.repair, diagnostics=render(reader.errors, reader.text), ids=named)
+        try:
+            sink.take(reader.repair(await self._again(prompt, reader.text, request)))
+        except ModelError:
+            return  # what is still broken fails, and the joiner sees it
+
+    async def _again(self, prompt: Prompt, said: str, request: str) -> str:
+        journal, reply = self._run.journal, Reply()
+        journal.emit(PlanStarted, "repair")
+        turn = (Message("assistant", said.strip() or "(nothing)"), Message("user", request))
+        prompt = replace(prompt, messages=prompt.messages + turn)
+        size = 0
+        async with aclosing(self._run.stream(self._model, prompt, reply)) as chunks:
+            async for text in chunks:
+                journal.emit(PlanText, text)
+                size += len(text)
+                if size > MAX_PLAN_CHARACTERS:
+                    break
+        return reply.text
+
+    def _close(self, reader: PlanReader, sink: PlanSink) -> None:
+        sink.take(reader.close())
+        self._run.journal.emit(
+            PlanClosed,
+            reader.is_complete,
+            reader.count,
+            reader.errors,
+            tuple(reader.notes),
+            reader.skipped,
+            reader.ignored,
+            reader.text,
+        )
+
+
+async def _drain(chunks: AsyncGenerator[str, None]) -> None:
+    """Read on to the end of the reply, for its usage; stop it if the model does not."""
+    ignored = 0
+    async with aclosing(chunks):
+        async for text in chunks:
+            ignored += len(text)
+            if ignored > MAX_PLAN_CHARACTERS:
+                return

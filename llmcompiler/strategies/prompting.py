@@ -1,0 +1,96 @@
+"""Prompts of the compiler: strict templates, the tools as the planner sees them, examples with their plans.
+
+A template names its slots as `{{slot}}`; a slot that nobody fills, and a value that no slot takes, are errors.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from llmcompiler._resources import bundled
+from llmcompiler.errors import PlanError, UsageError
+from llmcompiler.passes.check import signature
+from llmcompiler.passes.parse import read_plan
+from llmcompiler.plan.diagnostics import did_you_mean
+from llmcompiler.plan.tools import Effect
+from llmcompiler.toolkit.registry import Registry
+
+Example: TypeAlias = tuple[str, str]
+Examples: TypeAlias = str | Sequence[Example] | None
+
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+
+
+def fill(template: str, **values: str) -> str:
+    """Return the template with its slots filled. Raises `UsageError` for a slot without a value or the reverse."""
+    slots = set(_SLOT.findall(template))
+    if slots != set(values):
+        missing, unused = sorted(slots - set(values)), sorted(set(values) - slots)
+        raise UsageError(
+            f"this template has {'unknown slots ' + ', '.join(missing) if missing else 'no slot ' + ', '.join(unused)}; "
+            f"its slots are {', '.join(sorted(values))}"
+        )
+    return _SLOT.sub(lambda slot: values[slot[1]], template).strip() + "\n"
+
+
+def bundled_prompt(name: str) -> str:
+    """Return a bundled template, such as `compiler/planner`."""
+    return (bundled("prompts") / f"{name}.md").read_text(encoding="utf-8")
+
+
+def describe_tools(registry: Registry) -> str:
+    """Return one entry a tool: signature, description, and its effect where there is one."""
+    return "\n".join(_describe(registry, name) for name in registry)
+
+
+def _describe(registry: Registry, name: str) -> str:
+    spec = registry[name].spec
+    text = " ".join(spec.description.split())
+    effect = f" [effect: {spec.effect}]" if spec.effect not in (Effect.READ, Effect.UNDECLARED) else ""
+    return f"- {signature(spec)}{': ' + text if text else ''}{effect}"
+
+
+def load_examples(examples: Examples) -> list[Example]:
+    """Return (question, plan) pairs: given ones, or those of a file `prompts/examples/NAME.plan`."""
+    if examples is None:
+        return []
+    if not isinstance(examples, str):
+        return [(str(question), str(plan)) for question, plan in examples]
+    folder = bundled("prompts") / "examples"
+    path = folder / f"{examples}.plan"
+    if not path.is_file():
+        names = sorted(found.stem for found in folder.glob("*.plan"))
+        raise UsageError(f"there are no examples named {examples!r}; {did_you_mean(examples, names)}")
+    return read_examples(path)
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Return the pairs of an example file: blocks parted by `---`, each a `Question:` line and a plan."""
+    pairs = []
+    for block in path.read_text(encoding="utf-8").split("\n---\n"):
+        head, _, plan = block.strip().partition("\n")
+        pairs.append((head.removeprefix("Question:").strip(), plan.strip()))
+    return pairs
+
+
+def usable_examples(examples: Iterable[Example], registry: Registry, *, warn: bool) -> list[Example]:
+    """Return the examples that are legal with these tools; leave out the others, with a warning each if `warn`."""
+    usable = []
+    for question, plan in examples:
+        try:
+            read_plan(plan, registry.checks())
+            usable.append((question, plan))
+        except PlanError as error:
+            if warn:
+                said = f"example {question[:60]!r} is left out, since it is no plan for these tools: {str(error)[:300]}"
+                warnings.warn(said, stacklevel=4)
+    return usable
+
+
+def show_examples(examples: Sequence[Example]) -> str:
+    """Return the examples as they stand in the prompt, or nothing."""
+    if not examples:
+        return ""
+    return "\nExamples:\n\n" + "\n\n".join(f"Question: {question}\n{plan}" for question, plan in examples)

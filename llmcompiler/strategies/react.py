@@ -1,0 +1,142 @@
+"""ReAct: thought, action, observation, one tool call at a time (arXiv 2210.03629). The baseline of every comparison.
+
+It speaks the plan language's argument syntax and runs its calls through the same driver, so that only the order of work
+differs from the compiler's.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Iterable
+
+from llmcompiler.errors import JoinError, LimitReached
+from llmcompiler.execution.executors import Executors
+from llmcompiler.execution.requests import Deadlines, ModelRetries
+from llmcompiler.execution.workshop import Workshop
+from llmcompiler.joiner import Finish, describe, read_decision
+from llmcompiler.journal.events import Event, JoinDecided
+from llmcompiler.models.model import Message, Model, Prompt
+from llmcompiler.models.provider import model_of
+from llmcompiler.passes.reader import Accepted, PlanReader
+from llmcompiler.plan.diagnostics import render
+from llmcompiler.plan.tasks import Task
+from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed
+from llmcompiler.strategies import runner
+from llmcompiler.strategies.limits import Limits
+from llmcompiler.strategies.prompting import bundled_prompt, describe_tools, fill
+from llmcompiler.strategies.result import RunResult
+from llmcompiler.strategies.run import Means, Run
+from llmcompiler.toolkit.registry import Registry, registry_of
+
+_ACTION = re.compile(r"^[\s*_>-]*Action[\s*_]*:[\s*_]*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_STOP = "\nObservation:"
+
+
+class ReAct:
+    """Answers questions by one tool call after another. Options and methods as of `LLMCompiler`."""
+
+    def __init__(
+        self,
+        model: str | Model,
+        tools: Registry | Iterable[object] = (),
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        limits: Limits | None = None,
+        instructions: str = "",
+        deadlines: Deadlines | None = None,
+        retries: ModelRetries | None = None,
+    ) -> None:
+        self.registry = registry_of(tools)
+        self.model = model_of(model, base_url=base_url, api_key=api_key)
+        self._means = Means(
+            workshop=Workshop(self.registry, Executors()),
+            limits=limits or Limits(),
+            deadlines=deadlines or Deadlines(),
+            retries=retries or ModelRetries(),
+            secrets=frozenset(getattr(self.model, "secrets", ())),
+        )
+        template = bundled_prompt("react/agent")
+        self._system = fill(template, tools=describe_tools(self.registry) or "(none)", instructions=instructions)
+
+    def run(self, question: str) -> RunResult:
+        """Return the result. Works inside a running event loop too (Jupyter). Raises `RunFailed` without an answer."""
+        return runner.run_sync(self.arun(question))
+
+    async def arun(self, question: str) -> RunResult:
+        """Return the result. Raises `RunFailed` if there is no answer."""
+        return await runner.arun(question, "react", self._means, self._start)
+
+    def astream(self, question: str) -> AsyncGenerator[Event, None]:
+        """Yield events as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
+        return runner.astream(question, "react", self._means, self._start)
+
+    def close(self) -> None:
+        """Release idle processes."""
+        self._means.workshop.executors.close()
+
+    def _start(self, run: Run) -> "_Loop":
+        return _Loop(run, self.model, self._system)
+
+
+class _Loop:
+    """One run of ReAct: the transcript grows by thought, action and observation."""
+
+    def __init__(self, run: Run, model: Model, system: str) -> None:
+        self._run, self._model, self._system = run, model, system
+        self._transcript = ""
+        self._refused = 0  # actions that could not be read
+
+    async def answer(self) -> str:
+        """Return the answer. Raises `LimitReached` or `ModelError`."""
+        while len(self._run.driver.tasks) < self._run.limits.tasks:
+            text = await self._reply("")
+            try:
+                decision = read_decision(text)
+            except JoinError:
+                decision = None
+            if isinstance(decision, Finish):
+                self._run.journal.emit(JoinDecided, decision)
+                return decision.answer
+            observation = await self._observe(text)
+            self._transcript += f"{text}\nObservation: {observation}\n"
+        raise LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
+
+    async def best_answer(self, why: str) -> str:
+        """Return the model's answer from what it has seen."""
+        note = f"The work was stopped: {why}. No further action is possible: reply with Action: Finish(answer)."
+        decision = read_decision(await self._reply(note))
+        if isinstance(decision, Finish):
+            return decision.answer
+        raise JoinError("no answer", text=decision.reason)
+
+    async def _reply(self, note: str) -> str:
+        user = f"Question: {self._run.question}\n{self._transcript}{note}"
+        prompt = Prompt((Message("system", self._system), Message("user", user)), "agent", (_STOP,))
+        return (await self._run.ask(self._model, prompt)).text.strip()
+
+    async def _observe(self, text: str) -> str:
+        """Run the action in a reply; return what the model is to see of it."""
+        found = _ACTION.search(text)
+        driver = self._run.driver
+        id = max(driver.tasks, default=0) + 1
+        reader = PlanReader(self._run.workshop.registry.checks(), known=driver.outcomes)
+        action = found[1].strip() if found else text
+        readings = [*reader.feed(f"{id}. {action}\n{id + 1}. join()"), *reader.close()]
+        tasks = [reading.task for reading in readings if isinstance(reading, Accepted)]
+        if len(tasks) != 1:
+            complaint = render(reader.errors, reader.text) or "no action could be read; write Action: tool(arguments)"
+            self._refused += 1
+            if self._refused > self._run.limits.tasks:
+                raise LimitReached("too many actions that could not be read", limit="tasks")
+            return complaint
+        return await self._execute(tasks[0])
+
+    async def _execute(self, task: Task) -> str:
+        driver = self._run.driver
+        if driver.outcomes:
+            self._run.journal.round += 1
+            driver.post(PlanOpened())
+        driver.add(task)
+        driver.post(PlanClosed(complete=True))
+        driver.post(PlanSealed())
+        await driver.round_over()
+        return describe(driver.outcomes[task.id]).removeprefix("   -> ")

@@ -1,0 +1,132 @@
+"""Run: what every strategy works with while it answers one question. Journal, driver, requests to models, usage."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmcompiler.errors import LimitReached
+from llmcompiler.execution.border import Redactor, secrets_in
+from llmcompiler.execution.driver import Driver
+from llmcompiler.execution.requests import Deadlines, ModelRetries, stream_reply
+from llmcompiler.execution.watchdog import Blocked
+from llmcompiler.execution.workshop import Workshop
+from llmcompiler.journal.journal import Journal
+from llmcompiler.models.model import Model, Prompt, Usage, UsageTotals
+from llmcompiler.plan.outcomes import Succeeded
+from llmcompiler.strategies.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the runs of one agent are made with."""
+
+    workshop: Workshop
+    limits: Limits = field(default_factory=Limits)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    retries: ModelRetries = field(default_factory=ModelRetries)
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Reply:
+    """A model's reply, as far as it has come; `finish` is why the model ended it, None while it has not."""
+
+    parts: list[str] = field(default_factory=list)
+    finish: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the text so far."""
+        return "".join(self.parts)
+
+    @property
+    def was_cut(self) -> bool:
+        """Return whether the model hit its token cap."""
+        return self.finish == "length"
+
+
+class Run:
+    """One question being answered. Created inside a running event loop."""
+
+    def __init__(self, question: str, means: Means) -> None:
+        self.question = question
+        self.limits = means.limits
+        self.workshop = means.workshop
+        loop = asyncio.get_running_loop()
+        origin = loop.time()
+        self.journal = Journal(uuid.uuid4().hex[:12], lambda: loop.time() - origin)
+        redactor = Redactor(means.secrets | secrets_in(os.environ))
+        self.driver = Driver(
+            means.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=redactor
+        )
+        self.stopped_by: str | None = None  # what kept the run from its proper end, if anything did
+        self.blocked: list[Blocked] = []
+        self.on_blocked = self.blocked.append
+        self._means = means
+        self._usage: dict[str, Usage] = {}
+        self._pieces = 0  # pieces of text whose tokens no usage has told yet
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def usage(self) -> UsageTotals:
+        """Return the usage so far."""
+        return UsageTotals(dict(self._usage))
+
+    @property
+    def has_results(self) -> bool:
+        """Return whether any task has succeeded."""
+        return any(isinstance(outcome, Succeeded) for outcome in self.driver.outcomes.values())
+
+    async def stream(self, model: Model, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
+        """Yield the text of a reply, counting what it uses. Raises `ModelError`, or `LimitReached` for tokens."""
+        usage, pieces = None, 0
+        try:
+            async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    usage, reply.finish = chunk.usage or usage, chunk.finish or reply.finish
+                    if chunk.text:
+                        pieces += 1
+                        self._pieces += 1
+                        reply.parts.append(chunk.text)
+                        self._check_tokens()
+                        yield chunk.text
+        finally:
+            self._pieces -= pieces if usage else 0
+            self._count(prompt.purpose, usage or Usage())
+        self._check_tokens()
+
+    async def ask(self, model: Model, prompt: Prompt) -> Reply:
+        """Return a whole reply."""
+        reply = Reply()
+        async for _ in self.stream(model, prompt, reply):
+            pass
+        return reply
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something of no consequence for the answer go on beside the run, at most until its end."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def end_background(self) -> None:
+        """Cancel what goes on beside the run."""
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _count(self, purpose: str, usage: Usage) -> None:
+        self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
+
+    def _check_tokens(self) -> None:
+        limit = self.limits.tokens
+        if limit is None:
+            return
+        # A piece of text is at least one token; providers tell the true number only at the end.
+        known = sum((use.input_tokens or 0) + (use.output_tokens or 0) for use in self._usage.values())
+        if known + self._pieces > limit:
+            raise LimitReached(f"the run may use {limit} tokens", limit="tokens")

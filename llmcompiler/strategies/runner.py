@@ -1,0 +1,169 @@
+"""From a strategy to the face that all of them share: run, arun, astream.
+
+A strategy gives a `Play` for each run: how to answer, and how to give a best answer after the run was stopped.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from llmcompiler.errors import InternalError, LimitReached, LLMCompilerError, NoProgress, RunFailed, UsageError
+from llmcompiler.execution.watchdog import watched
+from llmcompiler.journal.events import Event, RunEnded, RunStarted
+from llmcompiler.strategies.result import RunResult, fold_plans, fold_tasks
+from llmcompiler.strategies.run import Means, Run
+
+T = TypeVar("T")
+BEST_ANSWER_SECONDS = 30.0  # what a best answer may take after the run's own time is spent
+
+
+class Play(Protocol):
+    """How a strategy answers one question."""
+
+    async def answer(self) -> str:
+        """Return the answer; raise a `LLMCompilerError` if there is none."""
+        ...
+
+    async def best_answer(self, why: str) -> str:
+        """Return the best answer from the results there are, after the run was stopped."""
+        ...
+
+
+Start: TypeAlias = Callable[[Run], Play]
+
+
+async def arun(question: str, strategy: str, means: Means, start: Start) -> RunResult:
+    """Return the result of a run. Raises `RunFailed` if there is no answer."""
+    run = _new_run(question, means)
+    return await _play(run, strategy, start)
+
+
+async def astream(question: str, strategy: str, means: Means, start: Start) -> AsyncGenerator[Event, None]:
+    """Yield the events of a run as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
+    run = _new_run(question, means)
+    woken = asyncio.Event()
+    listener = run.journal.listen(woken.set)
+    work = asyncio.create_task(_play(run, strategy, start))
+    work.add_done_callback(lambda _: woken.set())
+    try:
+        while True:
+            while listener.unread:
+                yield listener.unread.popleft()
+            if work.done():
+                break
+            woken.clear()
+            await woken.wait()
+        error = None if work.cancelled() else work.exception()
+        if error is not None and not isinstance(error, RunFailed):
+            raise error
+    finally:
+        await _ended(work)
+
+
+async def _ended(work: "asyncio.Task[RunResult]") -> None:
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+def _new_run(question: str, means: Means) -> Run:
+    if not isinstance(question, str) or not question.strip():
+        raise UsageError(f"a question is a text that says something, not {question!r}")
+    return Run(question, means)
+
+
+async def _play(run: Run, strategy: str, start: Start) -> RunResult:
+    run.journal.emit(RunStarted, run.question, strategy)
+    answer, failure = None, None
+    try:
+        with watched(run.on_blocked):
+            async with asyncio.TaskGroup() as group:
+                driver = group.create_task(run.driver.run(), name="llmcompiler driver")
+                try:
+                    answer = await _answer(run, start(run))
+                except LLMCompilerError as error:
+                    failure = error
+                finally:
+                    await run.end_background()
+                    driver.cancel()
+    except* Exception as errors:
+        raise InternalError(f"please report: {errors.exceptions[0]!r}") from errors
+    result = _result(run, answer)
+    run.journal.emit(RunEnded, result, None if failure is None else str(failure))
+    if failure is not None:
+        if isinstance(failure, InternalError):
+            raise failure
+        raise RunFailed(f"no answer: {failure}", result=result) from failure
+    return result
+
+
+async def _answer(run: Run, play: Play) -> str:
+    """Return the answer, or the best one there is when a limit is reached."""
+    try:
+        async with asyncio.timeout(run.limits.seconds) as clock:
+            return await play.answer()
+    except TimeoutError as error:
+        if not clock.expired():
+            raise
+        failure: LLMCompilerError = LimitReached(f"the run may take {run.limits.seconds:g} s", limit="seconds")
+        failure.__cause__ = error
+    except (LimitReached, NoProgress) as error:
+        failure = error
+    run.stopped_by = failure.limit if isinstance(failure, LimitReached) else "no_progress"
+    await run.driver.stop()
+    if not run.has_results:
+        raise failure
+    try:
+        async with asyncio.timeout(BEST_ANSWER_SECONDS):
+            return await play.best_answer(str(failure))
+    except (TimeoutError, LLMCompilerError) as error:
+        failure.add_note(f"and no best answer could be had: {error}")
+        raise failure from error
+
+
+def _result(run: Run, answer: str | None) -> RunResult:
+    events = tuple(run.journal.events)
+    return RunResult(
+        question=run.question,
+        answer=answer,
+        status="failed" if answer is None else "partial" if run.stopped_by else "complete",
+        stopped_by=run.stopped_by,
+        tasks=fold_tasks(events),
+        plans=fold_plans(events),
+        usage=run.usage,
+        events=events,
+        abandoned=run.workshop.executors.abandoned,
+        blocked=tuple(run.blocked),
+        seconds=run.journal.now(),
+    )
+
+
+# The synchronous face: one private loop in a daemon thread, so that it works inside Jupyter and other running loops.
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def run_sync(work: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns, run on the private loop. Ctrl-C cancels it."""
+    if os.environ.get("LLMCOMPILER_WORKER"):
+        work.close()
+        raise UsageError(
+            "run() was called while a worker process imports your script; put the call under `if __name__ == '__main__':`"
+        )
+    future = asyncio.run_coroutine_threadsafe(work, _private_loop())
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        future.cancel()
+        raise
+
+
+def _private_loop() -> asyncio.AbstractEventLoop:
+    global _loop  # noqa: PLW0603  # one a process, like the interpreter's own threads
+    with _lock:
+        if _loop is None or _loop.is_closed():
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="llmcompiler loop", daemon=True).start()
+        return _loop

@@ -1,0 +1,1 @@
+"""Tools: functions the model may call, their schemas, and registries of them."""
