@@ -39,7 +39,9 @@ class Replan:
 Decision: TypeAlias = Finish | Replan
 
 _MARK = r"[ \t>*_`-]*"
-_ACTION = re.compile(rf"^{_MARK}(?:Action{_MARK}:{_MARK})?(?P<name>Finish|Replan){_MARK}\(", re.IGNORECASE | re.MULTILINE)
+_ACTION = re.compile(
+    rf"^{_MARK}(?:Action{_MARK}:{_MARK})?(?P<name>Finish|Replan){_MARK}\(", re.IGNORECASE | re.MULTILINE
+)
 _OTHER = re.compile(rf"^{_MARK}Action{_MARK}:{_MARK}(?P<name>[^\n(]*)", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(r"<END_OF_RESPONSE>")
 

@@ -1,10 +1,10 @@
 """A small knowledge base over SQLite's full-text index: `search` gives one fact, or all facts about one entity.
 
-    query ─▶ words ─▶ entities it names, else those whose text holds all its words ─▶ the field it asks for ─▶ one fact
+    query ─▶ words ─▶ the entity it names, else the one it describes ─▶ the field it asks for ─▶ one fact
 
-Invariant: an answer is about what was asked, all of it. Every word of a query is either a filler word, or part of the
-entity or field that answers it, or said in that entity's own text; else `search` raises, since a wrong number that
-looks right is worse than none. The facts are in `facts.json` beside this file, read once per process.
+Invariant: an answer is about what was asked, all of it. Every word of a query is a filler, or part of the entity or
+field that answers it, or says where that entity lies; else `search` raises, since a wrong number that looks right is
+worse than none: "Microsoft revenue in Texas" has no answer. The facts are in `facts.json`, read once per process.
 """
 
 import difflib
@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from llmcompiler import tool
 Phrase = tuple[str, ...]
 
 LONGEST_QUERY = 300  # characters: the longest wording of the tests has 60
-ALL_COLUMNS = "name aliases kind summary facts"
 LONGEST_PHRASE = 8  # words in the name of an entity or a field
-NEAREST = 3  # names told when nothing fits
 MOST_FIELDS = 3  # in one query, each a link to the next; without a cap the ways to link them explode
 
-# Kinds that other entities lie in: "Paris, France" asks about Paris.
-CONTEXTS = frozenset({"country", "state", "continent"})
+# "Washington" may be a city or a state, and "Jersey" is not New Jersey: a part of their names is not enough.
+WHOLE_NAMES = frozenset({"city", "country", "state", "continent", "island"})
+# Facts that a query may mention to say which entity it means: "Paris, France", "Dune (2021)".
+TELLING = ("country", "continent", "state", "city", "ocean", "director", "creator", "year", "occupation")
 # Words that ask for a place, a time or a person; the first group may also be decoration ("the city of Paris").
 LENIENT = frozenset({"year", "city"})
 QUESTIONS = LENIENT | {"who", "when", "where"}
@@ -38,14 +38,15 @@ QUESTIONS = LENIENT | {"who", "when", "where"}
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One thing that facts are known about; `text` holds the stems of all words said about it."""
+    """One thing that facts are known about; `telling` holds the stems that name it or say which one is meant."""
 
     name: str
     kind: str
     summary: str
     facts: Mapping[str, Mapping[str, Any]]
     phrases: frozenset[Phrase]
-    text: frozenset[str]
+    text: Phrase  # all words said about it
+    telling: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,15 @@ class Library:
     fillers: frozenset[str]
     index: sqlite3.Connection
 
-    def find(self, words: Iterable[str], columns: str) -> list[Entity]:
-        """Return the entities with every one of `words` in `columns`, best match first."""
+    def find(self, words: Iterable[str]) -> list[Entity]:
+        """Return the entities with every one of `words` in their text, best match first."""
         # Words hold letters and digits only, so nothing in a quoted word can be an operator of the query language.
         quoted = " ".join(f'"{word}"' for word in dict.fromkeys(words))
-        if not quoted:
-            return []
+        if not re.search("[^\\W\\d]", quoted):
+            return []  # a number alone says nothing about what is meant
         sql = "SELECT rowid FROM documents WHERE documents MATCH ? ORDER BY rank, rowid"
         with _lock:
-            rows = self.index.execute(sql, (f"{{{columns}}} : ({quoted})",)).fetchall()
+            rows = self.index.execute(sql, (quoted,)).fetchall()
         return [self.entities[rowid] for (rowid,) in rows]
 
 
@@ -84,11 +85,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A field of an entity, or the whole entity (`field` is None); `text` holds the stems that explain the query."""
+    """A field of an entity, or the whole entity (`field` is None); `known` holds stems that a query may have in it."""
 
     entity: Entity
     field: str | None
-    text: frozenset[str]
+    known: frozenset[str]
 
 
 _lock = threading.Lock()  # one connection serves all threads, and facts.json is read once
@@ -106,7 +107,6 @@ def search(query: str) -> dict[str, Any]:
     question = _read(library, query)
     for entities in _candidates(library, question):
         hits = [hit for entity in entities if (hit := _hit(library, entity, question)) is not None]
-        hits = [hit for hit in hits if not _is_context(hit, hits)]
         if len(hits) == 1:
             return _answer(hits[0])
     raise LookupError(_reason(library, question))
@@ -148,14 +148,26 @@ def _read(library: Library, query: str) -> Question:
 def _candidates(library: Library, question: Question) -> Iterator[list[Entity]]:
     """Yield groups of entities that `question` may be about, the surest group first."""
     yield list({library.names[phrase].name: library.names[phrase] for phrase in question.named}.values())
-    words = [word for word in question.words if word not in library.fillers]
+    words = tuple(word for word in question.words if word not in library.fillers)
     asked = {word for phrase in question.asked for word in phrase}
-    # A part of a name, or a shorter name that another entity shares: "the length of the Amazon" means the river.
-    yield library.find((word for word in words if word not in asked), "name aliases")
-    yield library.find(words, ALL_COLUMNS)
-    # "How tall is the tallest building in the world?" says its field twice, once as part of what it describes.
-    for phrase in question.asked:
-        yield library.find((word for word in words if word not in phrase), ALL_COLUMNS)
+    yield _sharing(library, tuple(word for word in words if word not in asked))
+    # A description says what kind of thing it means: "the largest hot desert" is one, "the area of Mongolia" is none.
+    # What it asks for is no part of it, but a superlative is: "How tall is the tallest building in the world?".
+    said = _stems(question.words)
+    for field in ((), *(phrase for phrase in question.asked if not phrase[0].endswith("est"))):
+        found = library.find(word for word in words if word not in field)
+        yield [replace(e, telling=_stems(e.text)) for e in found if _stems(_words(e.kind)) <= said]
+
+
+def _sharing(library: Library, words: Phrase) -> list[Entity]:
+    """Return the entities whose names begin with `words`, as rivers' do ("the Amazon"), or end so, as people's do."""
+    size = len(words) or LONGEST_PHRASE
+    fit: dict[str, Entity] = {}
+    for phrase, entity in library.names.items():
+        part = phrase[-size:] if entity.kind == "person" else phrase[:size]
+        if part == words and entity.kind not in WHOLE_NAMES:
+            fit[entity.name] = entity
+    return list(fit.values())
 
 
 def _hit(library: Library, entity: Entity, question: Question) -> Hit | None:
@@ -164,11 +176,11 @@ def _hit(library: Library, entity: Entity, question: Question) -> Hit | None:
     strict = tuple(phrase for phrase in question.asked if " ".join(phrase) not in LENIENT)
     hit = _follow(library, entity, question.asked) or _follow(library, entity, strict)
     if hit is None and said <= QUESTIONS:  # "Who is Tim Cook?" asks for all that is known
-        hit = Hit(entity, None, entity.text)
+        hit = Hit(entity, None, entity.telling)
     if hit is None or (len(question.asked) > 1 and "and" in question.words):
         return None  # "capital and population of France" are two questions, "population of the capital" is one
     fact = hit.entity.facts[hit.field or next(iter(hit.entity.facts))]
-    known = hit.text | said | _stems(str(fact["source"])) | library.units.get(fact["unit"], frozenset())
+    known = hit.known | said | _stems(_words(fact["source"])) | library.units.get(fact["unit"], frozenset())
     known |= library.fillers
     return hit if all(word in known or _stem(word) in known for word in question.words) else None
 
@@ -176,32 +188,25 @@ def _hit(library: Library, entity: Entity, question: Question) -> Hit | None:
 def _follow(library: Library, entity: Entity, asked: Sequence[Phrase]) -> Hit | None:
     """Return the field of `entity` that all of `asked` mean, or that of the entity one of its fields names."""
     # "The highest mountain in the world" describes Everest; only phrases that it has fields for, or lacks, ask.
-    asks = [p for p in asked if _known(library, entity, p) or not {_stem(word) for word in p} <= entity.text]
+    asks = [p for p in asked if _known(library, entity, p) or not _stems(p) <= _stems(entity.text)]
     if not asks:
-        return Hit(entity, None, entity.text)
+        return Hit(entity, None, entity.telling)
     common = [field for field in _known(library, entity, asks[0]) if all(field in library.fields[p] for p in asks)]
     if common:
-        return Hit(entity, common[0], entity.text)
+        return Hit(entity, common[0], entity.telling)
     for phrase in asks if 1 < len(asks) <= MOST_FIELDS else ():
         others = [other for other in asks if other is not phrase]
         for field in _known(library, entity, phrase):
             linked = library.names.get(_words(str(entity.facts[field]["value"])))
             hit = _follow(library, linked, others) if linked and linked is not entity else None
             if hit and hit.field:
-                return Hit(hit.entity, hit.field, hit.text | entity.text)
+                return Hit(hit.entity, hit.field, hit.known | entity.telling)
     return None
 
 
 def _known(library: Library, entity: Entity, phrase: Phrase) -> list[str]:
     """Return the fields of `entity` that `phrase` may mean."""
     return [field for field in library.fields[phrase] if field in entity.facts]
-
-
-def _is_context(hit: Hit, hits: Sequence[Hit]) -> bool:
-    """Return whether `hit` only says where another of `hits` lies."""
-    others = (other for other in hits if other is not hit)
-    name = _stems(hit.entity.name)
-    return hit.entity.kind in CONTEXTS and any(name <= other.entity.text for other in others)
 
 
 def _reason(library: Library, question: Question) -> str:
@@ -213,18 +218,18 @@ def _reason(library: Library, question: Question) -> str:
         facts = library.names[question.named[0]].facts
         fields = ", ".join(f"{field} ({fact['unit']})" if fact["unit"] else field for field, fact in facts.items())
         return f"cannot answer {question.text!r}: what is known of {named[0]} is its {fields}"
-    nearest = ", ".join(_nearest(library, question))
-    return f"nothing is known that answers {question.text!r}; the nearest names are {nearest}"
+    return f"nothing is known that answers {question.text!r}; the nearest names are {_nearest(library, question)}"
 
 
-def _nearest(library: Library, question: Question) -> list[str]:
+def _nearest(library: Library, question: Question) -> str:
     """Return the names of the three entities that come nearest to `question`: by what is said of them, by spelling."""
     words = [word for word in question.words if word not in library.fillers]
     wanted = " ".join(word for word in words if word in question.rest) or " ".join(question.words)
-    spoken = {" ".join(phrase): entity.name for phrase, entity in library.names.items()}
+    spoken = {" ".join(phrase): entity.name for entity in library.entities for phrase in entity.phrases}
     close = difflib.get_close_matches(wanted[:60], spoken, n=len(spoken), cutoff=0.0)
-    names = [entity.name for entity in library.find(words, ALL_COLUMNS)] + [spoken[phrase] for phrase in close]
-    return list(dict.fromkeys(names))[:NEAREST]
+    names = [entity.name for entity in library.find(words) or library.find(wanted.split())]
+    names += [spoken[phrase] for phrase in close]
+    return ", ".join(list(dict.fromkeys(names))[:3])
 
 
 def _words(text: str) -> Phrase:
@@ -239,9 +244,9 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def _stems(text: str) -> frozenset[str]:
-    """Return the stems of the words of `text`."""
-    return frozenset(_stem(word) for word in _words(text))
+def _stems(words: Iterable[str]) -> frozenset[str]:
+    """Return the stems of `words`."""
+    return frozenset(map(_stem, words))
 
 
 def _with_plurals(phrases: Iterable[str]) -> list[Phrase]:
@@ -271,28 +276,25 @@ def _load() -> Library:
     names |= {phrase: entity for entity in entities for phrase in entity.phrases}
     units = {unit: frozenset(w for s in synonyms for w in _words(s)) for unit, synonyms in data["units"].items()}
     fillers = frozenset(data["fillers"].split())
-    return Library(entities, names, fields, units, fillers, _index(entities, data["entities"]))
+    return Library(entities, names, fields, units, fillers, _index(entities))
 
 
 def _entity(record: Mapping[str, Any]) -> Entity:
     """Return the entity that one record of facts.json describes."""
     spoken = [_words(name) for name in (record["name"], *record["aliases"])]
     phrases = frozenset(spoken) | {phrase[1:] for phrase in spoken if phrase[0] == "the"}
+    names = [record["name"], *record["aliases"], record["kind"]]
     said = [str(fact["value"]) for fact in record["facts"].values() if isinstance(fact["value"], str)]
-    text = _stems(" ".join([record["name"], *record["aliases"], record["kind"], record["summary"], *said]))
-    return Entity(record["name"], record["kind"], record["summary"], record["facts"], phrases, text)
+    # A company is at home in one country and sells in many: "in Japan" does not tell which company is meant.
+    where = [str(record["facts"][f]["value"]) for f in TELLING if f in record["facts"] and record["kind"] != "company"]
+    text, telling = _words(" ".join([*names, record["summary"], *said])), _stems(_words(" ".join([*names, *where])))
+    return Entity(record["name"], record["kind"], record["summary"], record["facts"], phrases, text, telling)
 
 
-def _index(entities: Sequence[Entity], records: Sequence[Mapping[str, Any]]) -> sqlite3.Connection:
+def _index(entities: Sequence[Entity]) -> sqlite3.Connection:
     """Return an in-memory full-text index; the row id of a document is the entity's place."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
-    connection.execute(
-        "CREATE VIRTUAL TABLE documents USING fts5(name, aliases, kind, summary, facts, tokenize='porter unicode61')"
-    )
-    insert = "INSERT INTO documents (rowid, name, aliases, kind, summary, facts) VALUES (?, ?, ?, ?, ?, ?)"
-    for place, (entity, record) in enumerate(zip(entities, records, strict=True)):
-        said = " ".join(str(fact["value"]) for fact in entity.facts.values() if isinstance(fact["value"], str))
-        columns = (entity.name, " ".join(record["aliases"]), entity.kind, entity.summary, said)
-        # Stored as `_words` reads them, so that a query and the index agree on accents and possessives.
-        connection.execute(insert, (place, *(" ".join(_words(column)) for column in columns)))
+    connection.execute("CREATE VIRTUAL TABLE documents USING fts5(text, tokenize='porter unicode61')")
+    rows = ((place, " ".join(entity.text)) for place, entity in enumerate(entities))
+    connection.executemany("INSERT INTO documents (rowid, text) VALUES (?, ?)", rows)
     return connection

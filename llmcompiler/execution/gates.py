@@ -3,6 +3,9 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Wake: TypeAlias = Callable[[], Any]
 
 
 class Gate:
@@ -11,9 +14,9 @@ class Gate:
     def __init__(self, size: int) -> None:
         self._free = size
         self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Wake] = deque()
 
-    def enter(self, wake: Callable[[], None]) -> bool:
+    def enter(self, wake: Wake) -> bool:
         """Return whether a call may begin; if not, `wake` is called once when it is worth trying again."""
         with self._lock:
             if self._free > 0:
@@ -30,7 +33,7 @@ class Gate:
         if wake is not None:
             wake()
 
-    def withdraw(self, wake: Callable[[], None]) -> None:
+    def withdraw(self, wake: Wake) -> None:
         """Stop waiting. If the turn was given already, it goes to the next one."""
         with self._lock:
             if wake in self._waiting:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.border import Ended, describe
-from llmcompiler.execution.threads import Done, ThreadCall, ThreadExecutor
 from llmcompiler.execution.targets import Target, target_of
+from llmcompiler.execution.threads import Done, ThreadCall, ThreadExecutor
 from llmcompiler.execution.worker import decoded, read_frame, write_frame
 from llmcompiler.plan.outcomes import Failed, Succeeded, failed
 from llmcompiler.plan.values import Json

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ class ModelRetries:
 
 async def stream_reply(
     model: Model, prompt: Prompt, deadlines: Deadlines, retrying: ModelRetries
-) -> AsyncIterator[Chunk]:
+) -> AsyncGenerator[Chunk, None]:
     """Yield the chunks of one reply. Raises a `ModelError` when it fails, is late or breaks off."""
     now = asyncio.get_running_loop().time
     last = None if deadlines.total is None else now() + deadlines.total
@@ -71,7 +71,7 @@ def _pause(error: ModelError, attempt: int, retrying: ModelRetries) -> float | N
     return seconds_before_next(retrying.wait, attempt, error)
 
 
-async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float | None) -> AsyncIterator[Chunk]:
+async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float | None) -> AsyncGenerator[Chunk, None]:
     now = asyncio.get_running_loop().time
     chunks = await _opened(model, prompt)
     which, wait = "first token", deadlines.first_token

@@ -11,5 +11,5 @@ def seconds_before_next(wait: wait_base, attempt: int, error: BaseException) -> 
     """Return how long to wait after attempt number `attempt` (from 1) has failed with `error`."""
     state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = attempt
-    state.set_exception((type(error), error, None))  # type: ignore[arg-type]
+    state.set_exception((type(error), error, None))
     return max(0.0, float(wait(state)))

@@ -3,9 +3,8 @@
     parent ──▶ frame {target, kwargs, path?} ──▶ descriptor that was 0 ──▶ main thread: import, run, convert
     parent ◀── frame {value} or {error}      ◀── descriptor that was 1 ◀──┘
 
-A frame is its length in 8 bytes and JSON in ASCII. Descriptors 0 and 1 are moved before any code of a tool runs, so that
-what a tool prints goes to stderr and what it reads is empty. The frames' descriptors are closed in programs that a tool
-starts.
+A frame is its length in 8 bytes and JSON in ASCII. Descriptors 0 and 1 are moved before any code of a tool runs, so
+that what a tool prints goes to stderr and what it reads is empty. Programs that a tool starts do not get the frames'.
 """
 
 import inspect

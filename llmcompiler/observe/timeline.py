@@ -22,7 +22,9 @@ def draw(rows: Sequence[Row], seconds: float, width: int = 100) -> str:
     label = min(max(len(row.label) for row in rows), max(16, width * 2 // 5))
     chart = max(10, width - label - 22)
     scale = chart / max(seconds, *(row.ended or 0.0 for row in rows), 1e-9)
-    lines = [f"{_cut(row.label, label):<{label}} │{_bar(row, scale, chart)}│ {_duration(row)} {row.mark}" for row in rows]
+    lines = [
+        f"{_cut(row.label, label):<{label}} │{_bar(row, scale, chart)}│ {_duration(row)} {row.mark}" for row in rows
+    ]
     axis = f"{'':<{label}}  0{f'{seconds:.2f} s':>{chart - 1}}"
     return "\n".join([*lines, axis])
 

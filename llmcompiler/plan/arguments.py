@@ -18,7 +18,7 @@ MAX_DEPTH = 32
 _SPACE = re.compile(rf"(?:{BLANK}++|#[^\n]*+)*+")
 _DIGITS = r"\d++(?:_\d++)*+"
 _NUMBER = re.compile(
-    rf"[+-]?(?:0[xX](?:_?[0-9a-fA-F])++|(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?\d++)?)(?![\w.])", re.ASCII
+    rf"[+-]?(?:0[xX](?:_?[0-9a-fA-F])++|(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?)(?![\w.])", re.ASCII
 )
 _NAME = re.compile(r"[^\W\d]\w*")
 _KEYWORD = re.compile(rf"([^\W\d]\w*){BLANK}*+=(?!=)")

@@ -150,5 +150,3 @@ class _Collecting:
 
     def repairing(self) -> None:
         pass
-
-

@@ -36,7 +36,9 @@ async def execute(
     origin = loop.time()
     try:
         async with asyncio.TaskGroup() as group:
-            driver = Driver(workshop, Journal("execute", lambda: loop.time() - origin), parallel_tasks=limits.parallel_tasks)
+            driver = Driver(
+                workshop, Journal("execute", lambda: loop.time() - origin), parallel_tasks=limits.parallel_tasks
+            )
             work = group.create_task(driver.run())
             await _submit(driver, tasks, complete=plan.complete)
             await driver.round_over()
@@ -59,7 +61,9 @@ async def _submit(driver: Driver, tasks: Iterable[Task], *, complete: bool) -> N
 
 def _bound(plan: Plan, registry: Registry) -> list[Task]:
     """Return the tasks with arguments bound to names; if anything is wrong, read the printed plan to say where."""
-    checks, tasks, seen = registry.checks(), [], set()
+    checks = registry.checks()
+    tasks: list[Task] = []
+    seen: set[int] = set()
     for task in plan:
         spans = [(name, _NOWHERE) for name in task.kwargs]
         bound, wrong = check_task(TaskRead(task, _NOWHERE, (_NOWHERE,) * len(task.args), tuple(spans)), checks)
@@ -68,5 +72,3 @@ def _bound(plan: Plan, registry: Registry) -> list[Task]:
         seen.add(task.id)
         tasks.append(bound)
     return tasks
-
-

@@ -1,9 +1,9 @@
 """RunResult: a fold over the events of a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from llmcompiler.execution.watchdog import Blocked
 from llmcompiler.journal.events import Event, PlanClosed, TaskEnded, TaskPlanned, TaskRejected, TaskStarted
@@ -58,6 +58,36 @@ class RunResult:
     def timeline(self, width: int = 100) -> str:
         """Return a Gantt chart as text, one line a task, at most `width` columns."""
         return draw([_row(record) for record in self.tasks.values()], self.seconds, width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON data, without the events."""
+        total = self.usage.total
+        return {
+            "question": self.question,
+            "answer": self.answer,
+            "status": self.status,
+            "stopped_by": self.stopped_by,
+            "seconds": round(self.seconds, 4),
+            "tasks": [_task_dict(id, record) for id, record in self.tasks.items()],
+            "plans": [str(plan) for plan in self.plans],
+            "usage": {"total": asdict(total), **{who: asdict(use) for who, use in self.usage.by_purpose.items()}},
+            "abandoned": self.abandoned,
+        }
+
+
+def _task_dict(id: int, record: TaskRecord) -> dict[str, Any]:
+    outcome = {"kind": type(record.outcome).__name__.lower(), **asdict(record.outcome)}
+    times = {"planned": record.planned, "started": record.started, "ended": record.ended}
+    return {
+        "id": id,
+        "call": print_call(record.task),
+        "arguments": None if record.arguments is None else dict(record.arguments),
+        "outcome": outcome,
+        "round": record.round,
+        "attempts": record.attempts,
+        "reused_from": record.reused_from,
+        **{name: None if at is None else round(at, 4) for name, at in times.items()},
+    }
 
 
 def _row(record: TaskRecord) -> Row:

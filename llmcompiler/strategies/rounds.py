@@ -14,7 +14,7 @@ from llmcompiler.plan.outcomes import ErrorRecord
 from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.values import Ref, map_refs
-from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed, RepairStarted, TaskPending, TaskRefused
+from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed, RepairStarted, TaskRefused
 from llmcompiler.strategies.planning import Planner
 from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
@@ -140,7 +140,9 @@ class Rounds:
         self._plans_seen.add(shape)
 
     def _refuse_same_calls(self, driver: Driver, ids: Iterable[int]) -> None:
-        calls = {(driver.calls.get(id) or print_call(driver.tasks[id]), type(driver.outcomes[id]).__name__) for id in ids}
+        calls = {
+            (driver.calls.get(id) or print_call(driver.tasks[id]), type(driver.outcomes[id]).__name__) for id in ids
+        }
         if self._calls_seen and calls <= self._calls_seen:
             raise NoProgress("the plan repeats calls that were made before and had the same kind of outcome")
         self._calls_seen |= calls
@@ -171,7 +173,9 @@ class Rounds:
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
         system = fill(self._prompts.system, replan_rule=LAST_ROUND if is_last else MAY_REPLAN)
         prompt = Prompt(
-            (Message("system", system), Message("user", f"{user}\n\n{note}" if note else user)), "joiner", (END_OF_RESPONSE,)
+            (Message("system", system), Message("user", f"{user}\n\n{note}" if note else user)),
+            "joiner",
+            (END_OF_RESPONSE,),
         )
         decision = await self._decide(prompt, is_last=is_last)
         self._run.journal.emit(JoinDecided, decision)
@@ -212,4 +216,3 @@ def _shape(tasks: Sequence[Task]) -> tuple[str, ...]:
         print_call(replace(task, kwargs={name: map_refs(value, renumber) for name, value in task.kwargs.items()}))
         for task in tasks
     )
-

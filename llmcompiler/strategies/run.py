@@ -85,7 +85,7 @@ class Run:
         """Yield the text of a reply, counting what it uses. Raises `ModelError`, or `LimitReached` for tokens."""
         usage, pieces = None, 0
         try:
-            async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:  # type: ignore[type-var]
+            async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:
                 async for chunk in chunks:
                     usage, reply.finish = chunk.usage or usage, chunk.finish or reply.finish
                     if chunk.text:

@@ -161,7 +161,7 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _private_loop() -> asyncio.AbstractEventLoop:
-    global _loop  # noqa: PLW0603  # one a process, like the interpreter's own threads
+    global _loop  # one a process, like the interpreter's own threads
     with _lock:
         if _loop is None or _loop.is_closed():
             _loop = asyncio.new_event_loop()

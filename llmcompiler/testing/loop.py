@@ -18,7 +18,7 @@ class Deadlock(RuntimeError):
     """Nothing is ready and no timer is set, so the program would wait for ever."""
 
 
-class _VirtualSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _VirtualSelector(selectors.DefaultSelector):
     """Never sleeps: the time that the loop wants to sleep is added to its clock."""
 
     def __init__(self) -> None:

@@ -44,7 +44,9 @@ class ScriptedModel:
     def __enter__(self) -> "ScriptedModel":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.assert_consumed()
 
@@ -67,7 +69,9 @@ class ScriptedModel:
         """Raise `AssertionError` unless every reply was asked for."""
         left = self._replies[len(self.prompts) :]
         if left:
-            raise AssertionError(f"{len(left)} scripted replies were never asked for; the next is {left[0].text[:80]!r}")
+            raise AssertionError(
+                f"{len(left)} scripted replies were never asked for; the next is {left[0].text[:80]!r}"
+            )
 
 
 def _scripted(reply: ScriptedReply) -> Scripted:

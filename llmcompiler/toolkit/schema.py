@@ -50,7 +50,14 @@ class ArgumentSchema:
         self._parameters = parameters
         self._simple = {name: _simple_type(schema) for name, schema in parameters.get("properties", {}).items()}
         self._required = frozenset(parameters.get("required", ()))
-        self._others = set(parameters) - {"type", "properties", "required", "additionalProperties", "title", "description"}
+        self._others = set(parameters) - {
+            "type",
+            "properties",
+            "required",
+            "additionalProperties",
+            "title",
+            "description",
+        }
 
     @cached_property
     def _validator(self) -> Any:
@@ -73,7 +80,9 @@ class ArgumentSchema:
                 return _integers(arguments, self._simple)
             if not _convert(error, arguments):
                 problem = _problem(error)
-                raise ArgumentsRefused(f"argument {problem.parameter!r}: {problem.message}" if problem.parameter else problem.message)
+                raise ArgumentsRefused(
+                    f"argument {problem.parameter!r}: {problem.message}" if problem.parameter else problem.message
+                )
         raise ArgumentsRefused("too many values of the wrong type")
 
     def _fits(self, data: Mapping[str, Any]) -> bool:
@@ -111,10 +120,11 @@ def _holed(value: Value) -> Any:
 @cache
 def _validator_class() -> Any:
     """Return a 2020-12 validator that lets holes pass. Imported here: 60 ms that simple schemas do not need."""
-    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
+    from jsonschema import Draft202012Validator, validators
 
     wrapped = {word: _passing_holes(word, check) for word, check in Draft202012Validator.VALIDATORS.items()}
-    return validators.extend(Draft202012Validator, wrapped)
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, wrapped)
 
 
 _ABOUT_TYPES = frozenset({"type", "$ref", "$dynamicRef", "allOf", "anyOf", "oneOf"})
@@ -161,7 +171,9 @@ def _say(error: Any) -> str:
             wanted = error.validator_value
             return f"expected {wanted if isinstance(wanted, str) else ' or '.join(wanted)}, found {_kind(error.instance)} {instance}"
         case "anyOf" | "oneOf":
-            wanted = [option.get("type", "another form") for option in error.validator_value if isinstance(option, Mapping)]
+            wanted = [
+                option.get("type", "another form") for option in error.validator_value if isinstance(option, Mapping)
+            ]
             return f"expected {' or '.join(map(str, wanted))}, found {_kind(error.instance)} {instance}"
         case "enum":
             return f"expected one of {', '.join(map(_shown, error.validator_value))}, found {instance}"
@@ -213,9 +225,9 @@ def _exact(value: Any, wanted: str) -> tuple[bool, Json]:
         case str(), "number" if _NUMBER.fullmatch(value.strip()):
             text = value.strip()
             return True, int(text) if _INTEGER.fullmatch(text) else float(text)
-        case ("true" | "false"), "boolean":
+        case (("true" | "false"), "boolean"):
             return True, value == "true"
-        case (bool() | int() | float() | list() | dict()), "string":
+        case ((bool() | int() | float() | list() | dict()), "string"):
             return True, text_of(value)
     return False, None
 

@@ -114,7 +114,9 @@ def tool(
     policy = Policy(timeout=timeout, retries=retries, concurrency=concurrency, isolate=isolate, expected=expected)
 
     def make(function: Callable[P, R]) -> Tool[P, R]:
-        return _make(function, policy, name=name, description=description, parameters=parameters, effect=effect, wait=wait)
+        return _make(
+            function, policy, name=name, description=description, parameters=parameters, effect=effect, wait=wait
+        )
 
     return make if function is None else make(function)
 
@@ -133,7 +135,7 @@ def _make(
         raise UsageError(f"{function!r} is a tool already")
     if not callable(function):
         raise UsageError(f"{function!r} is not callable, so it cannot be a tool")
-    named = name or getattr(function, "__name__", type(function).__name__)
+    named = name or str(getattr(function, "__name__", type(function).__name__))
     try:
         declared = Effect(effect)
     except ValueError:
@@ -156,7 +158,9 @@ def as_tool(candidate: object) -> Tool[..., Any]:
 def _check_spec(spec: ToolSpec) -> None:
     policy = spec.policy
     if not _NAME.fullmatch(spec.name):
-        raise UsageError(f"tool {spec.name!r}: a name is letters, digits, '_', '.', '-' and '/', and begins with a letter")
+        raise UsageError(
+            f"tool {spec.name!r}: a name is letters, digits, '_', '.', '-' and '/', and begins with a letter"
+        )
     if spec.name.lower() == "join":
         raise UsageError("a tool may not be named join: that word ends a plan")
     if spec.effect is Effect.WRITE and policy.retries:
@@ -172,9 +176,12 @@ def _check_spec(spec: ToolSpec) -> None:
 def _schema(function: Callable[..., Any], name: str) -> Mapping[str, Any]:
     for parameter in _signature(function, name).parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            raise UsageError(f"tool {name}: argument {parameter} cannot be given by name; make it an ordinary parameter")
+            raise UsageError(
+                f"tool {name}: argument {parameter} cannot be given by name; make it an ordinary parameter"
+            )
     try:
-        return TypeAdapter(function).json_schema()
+        adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", function))
+        return adapter.json_schema()
     except (PydanticUserError, NameError, TypeError) as error:
         raise UsageError(f"tool {name}: no schema can be made of its signature: {error}") from error
 

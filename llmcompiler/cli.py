@@ -1,0 +1,175 @@
+"""The command line. Exit code 0: complete; 1: failed or partial, with the reason on stderr; 2: wrong use."""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from llmcompiler import __version__
+from llmcompiler.errors import LLMCompilerError, RunFailed, UsageError
+from llmcompiler.strategies.compiler import LLMCompiler
+from llmcompiler.strategies.react import ReAct
+from llmcompiler.strategies.result import RunResult
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+out, err = Console(), Console(stderr=True)
+
+Question = Annotated[str, typer.Argument(help="What to answer.")]
+ModelName = Annotated[str | None, typer.Option("--model", help="Such as openai:gpt-4.1-mini.")]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server; or OPENAI_BASE_URL.")]
+StrategyName = Annotated[str, typer.Option("--strategy", help="compiler or react.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+DEFAULT_MODEL = "openai:gpt-4.1-mini"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"llmcompiler {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run many LLM tool calls fast, cheaply and safely: plan a DAG, start each task when its inputs exist, join."""
+
+
+@app.command()
+def run(
+    question: Question,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    strategy: StrategyName = "compiler",
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question with the example tools: search in a knowledge base, calculate, send_message."""
+    from llmcompiler.observe.console import show_run, show_summary  # rich's live parts, when needed
+
+    with _told():
+        agent = _agent(strategy, model, base_url)
+        if as_json:
+            result = agent.run(question)
+            _print_json(result.to_dict())
+        else:
+            result = asyncio.run(show_run({strategy: agent}, question, out))[strategy]
+            show_summary(result, out)
+    _exit_for(result)
+
+
+@app.command()
+def plan(
+    question: Question,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Plan a question with the example tools, without running anything."""
+    with _told():
+        agent = _agent("compiler", model, base_url)
+        assert isinstance(agent, LLMCompiler)
+        made = asyncio.run(agent.plan(question))
+        text = made.mermaid() if mermaid else str(made)
+        _print_json(json.loads(made.to_json())) if as_json else out.print(text, markup=False, highlight=False)
+
+
+@app.command()
+def demo(
+    number: Annotated[int, typer.Argument(help="Which question; see --list.")] = 1,
+    listed: Annotated[bool, typer.Option("--list", help="List the questions.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Go through all questions.")] = False,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a question answered by the compiler, and beside it by a sequential tool loop.
+
+    Runs on a recorded model unless OPENAI_API_KEY, OPENAI_BASE_URL, --base-url or --model names a real one.
+    """
+    from llmcompiler.demo.agents import demo_questions
+    from llmcompiler.demo.show import show_demo
+
+    questions = demo_questions()
+    if listed:
+        _list(questions)
+        return
+    if not everything and not 1 <= number <= len(questions):
+        _wrong_use(f"there is no question {number}; `llmcompiler demo --list` lists 1 to {len(questions)}")
+    real = model or (
+        DEFAULT_MODEL if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") or base_url else None
+    )
+    with _told():
+        for question in questions if everything else questions[number - 1 : number]:
+            results = asyncio.run(show_demo(question, real, base_url, Console(quiet=True) if as_json else out))
+            if as_json:
+                _print_json({name: result.to_dict() for name, result in results.items()})
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _agent(strategy: str, model: str | None, base_url: str | None) -> LLMCompiler | ReAct:
+    from llmcompiler.demo.agents import demo_tools
+
+    makers: dict[str, Any] = {"compiler": LLMCompiler, "react": ReAct}
+    if strategy not in makers:
+        raise UsageError(f"there is no strategy {strategy!r}; known: {', '.join(makers)}")
+    made: LLMCompiler | ReAct = makers[strategy](model or DEFAULT_MODEL, demo_tools(), base_url=base_url)
+    return made
+
+
+def _list(questions: list[Any]) -> None:
+    table = Table("N", "question", "shows", box=None, padding=(0, 2, 0, 0))
+    for question in questions:
+        table.add_row(str(question.number), question.question, question.shows)
+    out.print(table)
+
+
+def _print_json(data: object) -> None:
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+
+
+def _exit_for(result: RunResult) -> None:
+    if result.status != "complete":
+        err.print(f"partial: stopped by {result.stopped_by}", style="yellow")
+        raise typer.Exit(1)
+
+
+def _wrong_use(message: str) -> NoReturn:
+    err.print(f"[red]error:[/red] {escape(message)}")
+    raise typer.Exit(2)
+
+
+class _told:
+    """Turns our errors into a line on stderr and an exit code."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, UsageError):
+            _wrong_use(str(error))
+        if isinstance(error, LLMCompilerError):
+            cause = error.__cause__ if isinstance(error, RunFailed) else None
+            name = type(cause or error).__name__
+            err.print(f"[red]failed:[/red] {escape(str(error))} [dim]({name})[/dim]")
+            raise typer.Exit(1)
+        if isinstance(error, KeyboardInterrupt):
+            err.print("interrupted")
+            raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""The demo: bundled questions, recorded replies, and how they are shown."""

@@ -1,0 +1,116 @@
+"""The demo: a question by the compiler, and beside it by a sequential tool loop, with the same model and tools.
+
+Without a key or a server the model is a recording, served over loopback with the timing of a hosted model; with one, the
+same questions go to the real model. The knowledge base is real either way; only its 0.4 s are added, as a search on the
+web would take.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import yaml
+
+from llmcompiler._resources import bundled
+from llmcompiler.errors import UsageError
+from llmcompiler.models.openai import OpenAIModel
+from llmcompiler.strategies.compiler import LLMCompiler
+from llmcompiler.strategies.react import ReAct
+from llmcompiler.testing.server import ChatRequest, LoopbackServer, Reply, Timing
+from llmcompiler.toolkit.loader import load_tool
+from llmcompiler.toolkit.registry import Registry
+from llmcompiler.toolkit.tool import Tool
+
+TIMING = Timing(first_token=0.3, per_token=0.01)
+SEARCH_SECONDS = 0.4
+
+Agent = LLMCompiler | ReAct
+
+
+@dataclass(frozen=True, slots=True)
+class DemoQuestion:
+    """A question, what it shows, and the recorded replies by who asks: planner, joiner, react."""
+
+    number: int
+    name: str
+    shows: str
+    question: str
+    replies: dict[str, list[str]]
+
+
+def demo_questions() -> list[DemoQuestion]:
+    """Return the bundled questions."""
+    data = yaml.safe_load((bundled("configs") / "demo.questions.yaml").read_text(encoding="utf-8"))
+    roles = ("planner", "joiner", "react")
+    return [
+        DemoQuestion(number, row["name"], row["shows"], row["question"], {role: row[role] for role in roles})
+        for number, row in enumerate(data, 1)
+    ]
+
+
+def demo_tools(*, search_seconds: float = 0.0) -> Registry:
+    """Return the example tools: search, calculate, send_message. `search_seconds` are added to each search."""
+    folder = bundled("tools")
+    search = load_tool(folder / "knowledge.py", "search")
+    if search_seconds:
+        search = _slowed(search, search_seconds)
+    calculate = load_tool(folder / "calculate.py", "calculate")
+    return Registry([search, calculate, load_tool(folder / "outbox.py", "send_message")])
+
+
+def _slowed(tool: Tool[..., Any], seconds: float) -> Tool[..., Any]:
+    @functools.wraps(tool.function)
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(seconds)
+        return tool.function(*args, **kwargs)
+
+    return Tool(slow, tool.spec)
+
+
+@contextmanager
+def demo_agents(question: DemoQuestion, model: str | None, base_url: str | None) -> Iterator[dict[str, Agent]]:
+    """Yield the two agents by title, on the recording, or on a real model if one is named."""
+    import_module("openai")  # so that its import counts for neither agent
+    tools = demo_tools(search_seconds=SEARCH_SECONDS)
+    recorded = None if model or base_url else recording(question)
+    with recorded or nullcontext():
+        url = recorded.base_url if recorded else base_url
+        name = (model or "openai:gpt-4.1-mini") if recorded is None else "openai:recorded"
+        served: Any = OpenAIModel("recorded", base_url=url, api_key="none") if recorded else name
+        agents: dict[str, Agent] = {
+            "llmcompiler": LLMCompiler(served, tools, base_url=url),
+            "sequential tool loop (ReAct)": ReAct(served, tools, base_url=url),
+        }
+        try:
+            yield agents
+        finally:
+            for agent in agents.values():
+                agent.close()
+
+
+def recording(question: DemoQuestion, timing: Timing = TIMING) -> LoopbackServer:
+    """Return a server that replays the recorded replies to a question, with the timing of a hosted model."""
+    return LoopbackServer(_replayer(question), timing=timing)
+
+
+def _replayer(question: DemoQuestion) -> Callable[[ChatRequest], Reply]:
+    left = {role: list(replies) for role, replies in question.replies.items()}
+
+    def reply(request: ChatRequest) -> Reply:
+        role = _role(request.text)
+        if not left[role]:
+            raise UsageError(f"the recording of {question.name!r} has no further reply for the {role}")
+        return Reply(left[role].pop(0))
+
+    return reply
+
+
+def _role(text: str) -> str:
+    for words, role in (("You plan tool calls", "planner"), ("from the results of tool calls", "joiner")):
+        if words in text[:200]:
+            return role
+    return "react"

@@ -1,0 +1,55 @@
+"""Showing a question of the demo: two runs side by side, the timeline, the comparison."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from llmcompiler.demo.agents import SEARCH_SECONDS, TIMING, DemoQuestion, demo_agents
+from llmcompiler.observe.console import show_run
+from llmcompiler.strategies.result import RunResult
+
+
+async def show_demo(
+    question: DemoQuestion, model: str | None, base_url: str | None, console: Console
+) -> dict[str, RunResult]:
+    """Show one question of the demo; return the results by title."""
+    console.print(f"\n[bold]{question.number}. {escape(question.question)}[/bold]", highlight=False)
+    console.print(f"[dim]{question.shows}[/dim]", highlight=False)
+    spoken = (
+        f"Model: {model or base_url}, real."
+        if model or base_url
+        else "Model: a RECORDING, served over loopback with the timing of a hosted one "
+        f"({TIMING.first_token * 1000:.0f} ms to the first token, {TIMING.per_token * 1000:.0f} ms a token)."
+    )
+    console.print(
+        f"[dim]{spoken} Each search waits {SEARCH_SECONDS} s, as one on the web would.[/dim]\n", highlight=False
+    )
+    with demo_agents(question, model, base_url) as agents:
+        results = await show_run(agents, question.question, console)
+    first, *_ = results.values()
+    console.print()
+    console.print(first.timeline(min(console.width, 120)), markup=False, highlight=False)
+    if not console.is_terminal:
+        for title, result in results.items():
+            console.print(f"\n{title}: [bold]{escape(result.answer or '')}[/bold]", highlight=False, soft_wrap=True)
+    _compare(results, console)
+    return results
+
+
+def _compare(results: Mapping[str, RunResult], console: Console) -> None:
+    table = Table("", "seconds", "requests", "tokens in", "tokens out", box=None, padding=(0, 2, 0, 0))
+    for title, result in results.items():
+        usage = result.usage.total
+        counts = [str(usage.requests), _count(usage.input_tokens), _count(usage.output_tokens)]
+        table.add_row(title, f"{result.seconds:.2f}", *counts)
+    console.print()
+    console.print(table)
+    seconds = [result.seconds for result in results.values()]
+    if len(seconds) == 2 and min(seconds) > 0:
+        console.print(f"\n[bold green]{seconds[1] / seconds[0]:.2f} times as fast.[/bold green]", highlight=False)
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else f"{tokens:,}"
