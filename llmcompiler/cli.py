@@ -54,7 +54,7 @@ def run(
     """Answer a question with the example tools: search in a knowledge base, calculate, send_message."""
     from llmcompiler.observe.console import show_run, show_summary  # rich's live parts, when needed
 
-    with _told():
+    with _Told():
         agent = _agent(strategy, model, base_url)
         if as_json:
             result = agent.run(question)
@@ -74,7 +74,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Plan a question with the example tools, without running anything."""
-    with _told():
+    with _Told():
         agent = _agent("compiler", model, base_url)
         assert isinstance(agent, LLMCompiler)
         made = asyncio.run(agent.plan(question))
@@ -107,11 +107,35 @@ def demo(
     real = model or (
         DEFAULT_MODEL if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") or base_url else None
     )
-    with _told():
+    with _Told():
         for question in questions if everything else questions[number - 1 : number]:
             results = asyncio.run(show_demo(question, real, base_url, Console(quiet=True) if as_json else out))
             if as_json:
                 _print_json({name: result.to_dict() for name, result in results.items()})
+
+
+@app.command()
+def bench(
+    suite: Annotated[str, typer.Argument(help="overhead")] = "overhead",
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each measure.")] = 9,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the framework costs, against the least time possible. The model is scripted, served over loopback."""
+    from llmcompiler.bench import overhead
+
+    if suite != "overhead":
+        _wrong_use(f"there is no suite {suite!r}; known: overhead")
+    with err.status("measuring") as status:
+        rows = overhead.measure(runs, lambda name: status.update(f"measuring {name}"))
+    if as_json:
+        _print_json(overhead.as_json(rows))
+        return
+    table = Table("measure", "median", "worst", "bound", "median/bound", box=None, padding=(0, 2, 0, 0))
+    for row in rows:
+        bound = "" if row.bound is None else f"{row.bound:.4g} {row.unit}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.4f}"
+        table.add_row(row.name, f"{row.median:.4g} {row.unit}", f"{row.worst:.4g} {row.unit}", bound, ratio)
+    out.print(table)
 
 
 def main() -> None:
@@ -156,7 +180,7 @@ def _wrong_use(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-class _told:
+class _Told:
     """Turns our errors into a line on stderr and an exit code."""
 
     def __enter__(self) -> None:

@@ -86,8 +86,7 @@ def _closing(text: str, start: int, *, was_cut: bool) -> int | None:
     rest = text[first + 1 : stop]
     if _is_balanced(rest) or was_cut:
         return first
-    last = text.rfind(")", first, stop)
-    return last
+    return text.rfind(")", first, stop)
 
 
 def _is_balanced(text: str) -> bool:

@@ -64,7 +64,7 @@ class Library:
         """Return the entities with every one of `words` in their text, best match first."""
         # Words hold letters and digits only, so nothing in a quoted word can be an operator of the query language.
         quoted = " ".join(f'"{word}"' for word in dict.fromkeys(words))
-        if not re.search("[^\\W\\d]", quoted):
+        if not re.search(r"[^\W\d]", quoted):
             return []  # a number alone says nothing about what is meant
         sql = "SELECT rowid FROM documents WHERE documents MATCH ? ORDER BY rank, rowid"
         with _lock:
@@ -124,7 +124,7 @@ def _answer(hit: Hit) -> dict[str, Any]:
     value, unit = fact["value"], fact["unit"]
     # A year has no unit, so it stays free of separators.
     shown = f"{value:,} {unit}" if isinstance(value, int) and unit else f"{value} {unit or ''}".rstrip()
-    return answer | {"text": f"{entity.name}'s {field} is {shown} ({fact['source']})."}
+    return answer | {"text": f"{entity.name}'s {field} is {shown}, according to {fact['source']}."}
 
 
 def _read(library: Library, query: str) -> Question:

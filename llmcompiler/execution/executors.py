@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from llmcompiler.execution.border import abandon_task, describe
 from llmcompiler.execution.processes import ProcessExecutor, target_of
 from llmcompiler.execution.threads import ThreadExecutor
+from llmcompiler.execution.watchdog import TOOL_PREFIX
 from llmcompiler.plan.outcomes import Failed, Outcome, Succeeded
 from llmcompiler.plan.tools import Tier
 from llmcompiler.plan.values import Json
@@ -43,7 +44,9 @@ class LoopCall:
 
     def begin(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         """Create the task that runs the tool."""
-        self._task = asyncio.get_running_loop().create_task(self._run(tool, arguments, done), name=tool.spec.name)
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(tool, arguments, done), name=TOOL_PREFIX + tool.spec.name
+        )
 
     def abandon(self) -> None:
         """Cancel the tool; give it up if it does not end soon."""

@@ -1,7 +1,7 @@
 """Watchdog: a tool that blocks the event loop cannot be stopped by anyone, but it can be named, with its stack.
 
 A daemon thread asks each watched loop for a sign of life; if none comes in time, it reads the stack of the loop's thread
-and the name of the task that is running there, which for a tool is the tool's name.
+and the name of the asyncio task that is running there, which names the tool.
 """
 
 import asyncio
@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 ALLOWED_SECONDS = 0.5
+TOOL_PREFIX = "tool "
 _log = logging.getLogger("llmcompiler")
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The event loop did not run for `seconds` or more, because of the asyncio task named `task` (a tool, or our own)."""
+    """The event loop did not run for `seconds` or more, because of the tool named `tool`; `stack` is where it was."""
 
-    task: str
+    tool: str
     stack: str
     seconds: float = ALLOWED_SECONDS
 
@@ -79,8 +80,8 @@ def _patrol() -> None:
 def _tell(watch: _Watch) -> None:
     frame = sys._current_frames().get(watch.thread)
     task = asyncio.current_task(watch.loop)
-    if frame is None or task is None or watch not in _watches:
+    if frame is None or task is None or watch not in _watches or not task.get_name().startswith(TOOL_PREFIX):
         return
-    stack = "".join(traceback.format_stack(frame)[-6:])
-    _log.warning("the event loop is blocked by %r; make it a plain function, or await\n%s", task.get_name(), stack)
-    watch.report(Blocked(task.get_name(), stack))
+    tool, stack = task.get_name().removeprefix(TOOL_PREFIX), "".join(traceback.format_stack(frame)[-6:])
+    _log.warning("the tool %r blocks the event loop; make it a plain function, which gets a thread\n%s", tool, stack)
+    watch.report(Blocked(tool, stack))

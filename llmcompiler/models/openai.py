@@ -8,11 +8,11 @@ import asyncio
 import email.utils
 import json
 import os
+import re
 import sys
 import threading
 import time
-import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import openai
 
 CONNECT_SECONDS = 5.0
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON's escapes can carry one; no text that holds it could be sent on
 
 
 class OpenAIModel:
@@ -65,10 +66,8 @@ class OpenAIModel:
         self._connect = connect
         self._options = dict(options or {})
         _import_soon()
-        # Connections belong to the event loop that opened them.
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
-            weakref.WeakKeyDictionary()
-        )
+        # Connections belong to the event loop that opened them; each client has a guard that closes it with its loop.
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[openai.AsyncOpenAI, AsyncGenerator[None, None]]] = {}
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self._base_url!r})"
@@ -82,13 +81,15 @@ class OpenAIModel:
         """Yield the reply; the last chunk carries usage if the server said it. Raises a `ModelError`."""
         import openai  # 350 ms, needed only here
 
-        client = self._client()
+        client = await self._client()
         events = EventStream()
         try:
             async with client.chat.completions.with_streaming_response.create(**self._request(prompt)) as response:
                 async for data in response.iter_bytes():
                     for chunk in events.feed(data):
                         yield chunk
+                    if events.error is not None:
+                        raise StreamCut(f"{self._where()}: the server reports an error in its stream: {events.error}")
         except openai.APITimeoutError as error:
             raise ModelTimeout(f"{self._where()}: no connection within {self._connect} s", which="connect") from error
         except openai.APIStatusError as error:
@@ -98,28 +99,39 @@ class OpenAIModel:
         except Exception as error:  # the transport's own errors, while the reply is read
             if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "httpx", "httpcore"):
                 raise
-            raise StreamCut(f"{self._where()}: the stream broke off: {error or type(error).__name__}") from error
+            if not events.is_finished:
+                raise StreamCut(f"{self._where()}: the stream broke off: {error or type(error).__name__}") from error
         finally:
             self.skipped_events += events.skipped
         if not events.is_finished:
-            raise StreamCut(f"{self._where()}: the stream ended before it said that it was finished")
+            unread = f"; {events.skipped} events could not be read" if events.skipped else ""
+            raise StreamCut(f"{self._where()}: the stream ended before it said that it was finished{unread}")
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        """Close the connections of the running event loop; otherwise that happens when the loop ends."""
+        entry = self._clients.get(asyncio.get_running_loop())
+        if entry is not None:
+            await entry[1].aclose()
 
-    def _client(self) -> "openai.AsyncOpenAI":
-        import openai
-
+    async def _client(self) -> "openai.AsyncOpenAI":
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
+            import openai
+
             timeout = openai.Timeout(None, connect=self._connect)
-            self._clients[loop] = openai.AsyncOpenAI(
-                api_key=self._key, base_url=self._base_url, timeout=timeout, max_retries=0
-            )
-        return self._clients[loop]
+            client = openai.AsyncOpenAI(api_key=self._key, base_url=self._base_url, timeout=timeout, max_retries=0)
+            guard = self._guard(client)
+            self._clients[loop] = client, guard
+            await anext(guard)
+        return self._clients[loop][0]
+
+    async def _guard(self, client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
+        # asyncio.run ends the async generators of a loop before it closes it: the one chance to close connections there.
+        try:
+            yield
+        finally:
+            del self._clients[asyncio.get_running_loop()]
+            await client.close()
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -166,7 +178,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     with suppress(ValueError):
         return max(0.0, float(said))
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):
         return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
     return None
 
@@ -175,11 +187,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 class EventStream:
     """Reads server-sent events of chat completions from bytes, however they are split. Pure.
 
-    `skipped` counts events that could not be read; `is_finished` says that the server finished the reply.
+    `skipped` counts events that could not be read; `is_finished` says that the server finished a reply of which something
+    could; `error` is what the server itself says went wrong.
     """
 
     skipped: int = 0
     is_finished: bool = False
+    error: str | None = None
+    _has_read: bool = False
     _rest: bytes = b""
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
@@ -187,26 +202,38 @@ class EventStream:
         *lines, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
-                chunk = self._event(line[5:].strip())
-                if chunk is not None:
-                    yield chunk
+                yield from self._event(line[5:].strip())
 
-    def _event(self, data: bytes) -> Chunk | None:
+    def _event(self, data: bytes) -> Iterator[Chunk]:
         if data == b"[DONE]":
-            self.is_finished = True
-            return None
+            self.is_finished = self.is_finished or self._has_read or not self.skipped
+            return
         try:
             event = json.loads(data)
+            self.error = self.error or _error_text(event)
             choices, usage = event.get("choices") or (), event.get("usage")
-            choice = choices[0] if choices else {}
-            text, finish = (choice.get("delta") or {}).get("content") or "", choice.get("finish_reason")
-            if not isinstance(text, str) or not (choices or usage):
+            delta, finish = (choices[0].get("delta"), choices[0].get("finish_reason")) if choices else (None, None)
+            text = (delta or {}).get("content") or ""
+            if not isinstance(text, str) or not (isinstance(delta, Mapping) or finish or usage):
                 raise ValueError("neither text nor usage")
-        except (ValueError, AttributeError, TypeError, KeyError, IndexError):
+        except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
             self.skipped += 1
-            return None
+            return
+        self._has_read = True
         self.is_finished = self.is_finished or finish is not None
-        return Chunk(text, _usage(usage) if usage else None, finish)
+        if text or usage or finish or _thinks(delta):
+            yield Chunk(_LONE_SURROGATE.sub("\ufffd", text), _usage(usage) if usage else None, finish)
+
+
+def _thinks(delta: Mapping[str, Any]) -> bool:
+    """Return whether the model thinks aloud, in a field of its own: a sign of life, which an empty piece of text is not."""
+    return any(text for name, text in delta.items() if name.startswith("reasoning"))
+
+
+def _error_text(event: Mapping[str, Any]) -> str | None:
+    error = event if event.get("object") == "error" else event.get("error")
+    said = error.get("message") if isinstance(error, Mapping) else error
+    return str(said or error)[:500] if error else None
 
 
 def _usage(data: Any) -> Usage | None:

@@ -28,6 +28,14 @@ class ReadyQueue:
         """The plan has one more task."""
         self._size += 1
 
+    def opened(self) -> None:
+        """A new plan begins to grow; nothing of the earlier one is left."""
+        self._size = self._ranked = 0
+
+    def sealed(self) -> None:
+        """The plan will not grow any more: ranks computed from now on are final."""
+        self._ranked = 0
+
     def push(self, entry: Entry) -> None:
         """Add a ready task."""
         heappush(self._heap, (-self._ranks.get(entry.id, entry.expected), entry.id))

@@ -112,6 +112,7 @@ class TaskFetchingUnit:
             case PlanOpened():
                 self._plan_to(PlanState.OPEN)
                 self._complete, self._round_ended = True, False
+                self._queue.opened()
             case PlanClosed(complete):
                 self._plan_to(PlanState.CLOSED)
                 self._complete = complete
@@ -217,6 +218,7 @@ class TaskFetchingUnit:
             raise IllegalMove(f"the plan cannot be sealed: {self._invalid} tasks are pending")
         complete = self._complete and self.plan is not PlanState.OPEN
         self._plan_to(PlanState.SEALED)
+        self._queue.sealed()
         held = [entry for entry in self.entries.values() if entry.is_held and not entry.has_ended]
         for entry in held:
             if not complete and not entry.has_ended:

@@ -7,7 +7,6 @@
 The result shares nothing mutable with the value, so a tool may keep and change what it returned.
 """
 
-import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -15,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from io import IOBase
+from math import isfinite, log10
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
@@ -72,9 +72,9 @@ def _converted(value: Any, depth: int) -> Json:
     if value is None or kind is bool:
         return value  # type: ignore[no-any-return]
     if kind is int:
-        return _integer(value)
+        return value if -_INT_END < value < _INT_END else _integer(value)
     if kind is float:
-        return _float(value)
+        return value if isfinite(value) else _float(value)
     if kind is dict:
         return _object(value, depth + 1)
     if kind is list or kind is tuple:
@@ -96,12 +96,12 @@ def _text(value: str) -> str:
 def _integer(value: int) -> int:
     if -_INT_END < value < _INT_END:
         return value
-    digits = int(value.bit_length() * math.log10(2)) + 1  # str() of such an int raises
+    digits = int(value.bit_length() * log10(2)) + 1  # str() of such an int raises
     raise _Culprit(f"is an int of about {digits:,} digits, and {MAX_DIGITS:,} is the limit; return text or a float")
 
 
 def _float(value: float) -> float:
-    if math.isfinite(value):
+    if isfinite(value):
         return value
     raise _Culprit(f"is {value}, which JSON has no number for; return None or text")
 

@@ -31,6 +31,9 @@ class Tool(Generic[P, R]):
         self.spec = spec
         self.wait = wait
         self.schema = ArgumentSchema(spec.parameters)
+        self.is_async = _is_async(function)
+        # Coroutine functions run on the loop, others in threads, unless the policy says where.
+        self.tier: Tier = spec.policy.isolate or ("loop" if self.is_async else "thread")
         self._adapters = _adapters(function)
         functools.update_wrapper(cast("Callable[..., Any]", self), function)
 
@@ -39,18 +42,6 @@ class Tool(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Tool {self.spec.name}>"
-
-    @property
-    def tier(self) -> Tier:
-        """Return where the tool runs: coroutine functions on the loop, others in threads, unless `isolate` says."""
-        return self.spec.policy.isolate or ("loop" if self.is_async else "thread")
-
-    @property
-    def is_async(self) -> bool:
-        """Return whether calling the function gives a coroutine."""
-        return inspect.iscoroutinefunction(inspect.unwrap(self.function)) or inspect.iscoroutinefunction(
-            getattr(self.function, "__call__", None)  # noqa: B004  # an object with an async __call__
-        )
 
     def adapt(self, arguments: dict[str, Json]) -> dict[str, Any]:
         """Return the arguments as the function's annotations want them: models, dates, enums built from JSON data."""
@@ -143,7 +134,12 @@ def _make(
     said = inspect.getdoc(function) if description is None else description
     spec = ToolSpec(named, said or "", parameters or _schema(function, named), declared, policy)
     _check_spec(spec)
-    return Tool(function, spec, wait=wait)
+    made = Tool(function, spec, wait=wait)
+    if made.tier == "loop" and not made.is_async:
+        raise UsageError(f"tool {named}: isolate='loop' needs a coroutine function, since a plain one would block the loop")
+    if made.tier == "thread" and made.is_async:
+        raise UsageError(f"tool {named}: isolate='thread' needs a plain function; a coroutine function runs on the loop")
+    return made
 
 
 def as_tool(candidate: object) -> Tool[..., Any]:
@@ -191,6 +187,11 @@ def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
         return inspect.signature(function)
     except (ValueError, TypeError) as error:
         raise UsageError(f"tool {name}: it has no readable signature; wrap it in a function") from error
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(type(function), "__call__", None)  # of an object with an async __call__
+    return inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(call)
 
 
 def _adapters(function: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:

@@ -46,13 +46,12 @@ def _check_inputs(unit: TaskFetchingUnit, entry: Entry) -> None:
     """`missing` counts the inputs that have not ended; a task that began, or may, has none, and all succeeded."""
     inputs = [unit.entries[id] for id in entry.inputs]
     live = [needed for needed in inputs if needed.state not in ENDED]
-    story = _story(unit, f"task {entry.id} is {entry.state} and waits for {[needed.id for needed in live]}")
     if entry.state is State.WAITING:
-        assert entry.missing == len(live) > 0, story
-        assert all(entry.id in needed.users for needed in live), story
+        assert entry.missing == len(live) > 0, _story(unit, f"task {entry.id} waits for {[e.id for e in live]}")
+        lonely = [needed.id for needed in live if entry.id not in needed.users]
+        assert not lonely, _story(unit, f"task {entry.id} waits for {lonely}, which do not know it")
     elif entry.state in (State.HELD, State.READY, *_BEGAN):
-        assert entry.missing == 0, story
-        assert not live, story
+        assert entry.missing == len(live) == 0, _story(unit, f"task {entry.id} is {entry.state} without its inputs")
     if entry.state not in (State.INVALID, State.FAILED, State.SKIPPED, State.CANCELLED):
         lost = [needed.id for needed in inputs if needed.state in ENDED and needed.state is not State.SUCCEEDED]
         assert not lost, _story(unit, f"task {entry.id} is {entry.state}, though {lost} did not succeed")
