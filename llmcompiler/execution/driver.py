@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llmcompiler.execution.border import Redactor
+from llmcompiler.execution.border import Redactor, describe
 from llmcompiler.execution.executors import Call
 from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
 from llmcompiler.execution.workshop import Workshop
@@ -67,7 +67,7 @@ class Driver:
         self._wake: asyncio.Future[None] | None = None
         self._round_over = asyncio.Event()
         self._values: dict[int, Json] = {}
-        self._running: dict[int, Call] = {}
+        self._running: dict[int, tuple[int, Call]] = {}  # the attempt under way, and its call
         self._started: dict[int, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._reads: dict[str, int] = {}  # call -> the read that is running or has succeeded
@@ -85,7 +85,11 @@ class Driver:
         self._journal.emit(TaskPlanned, task)
         policy = spec.policy
         expected = self._shop.durations.expected(task.tool, policy.expected)
-        self.post(TaskAdded(task.id, task.tool, task.inputs, spec.effect.is_held, expected, policy.timeout, policy.concurrency))
+        self.post(
+            TaskAdded(
+                task.id, task.tool, task.inputs, spec.effect.is_held, expected, policy.timeout, policy.concurrency
+            )
+        )
 
     def announce(self, task: Task) -> None:
         """Take a task that may not run yet: its dependants wait for it."""
@@ -160,21 +164,22 @@ class Driver:
         if isinstance(arguments, Failed):
             self.post(AttemptEnded(id, attempt, arguments))
             return
-        call = self.calls[id] = _call_text(task.tool, arguments)
-        if tool.spec.effect is Effect.READ and self._share(id, attempt, call):
+        text = self.calls[id] = _call_text(task.tool, arguments)
+        if tool.spec.effect is Effect.READ and self._share(id, attempt, text):
             return
         if not self._enter(id, task.tool):
             self.post(TaskParked(id))
             return
         self._journal.emit(TaskStarted, id, task.tool, attempt, arguments)
         self._started[id] = self._loop.time()
+        own = {name: copied(value) for name, value in arguments.items()}
         try:
-            self._running[id] = self._shop.executors.start(
-                tool, copied(arguments), partial(self._done, id, attempt)  # type: ignore[arg-type]
-            )
-        except ValidationError as error:
+            call = self._shop.executors.start(tool, own, partial(self._done, id, attempt))
+        except Exception as error:  # noqa: BLE001  # the validators of the tool's own annotations run here
             self._leave(id)
-            self.post(AttemptEnded(id, attempt, failed("arguments", "ValidationError", _validation_text(error))))
+            self.post(AttemptEnded(id, attempt, _unfit(error)))
+            return
+        self._running[id] = attempt, call
 
     def _resolve(self, task: Task) -> dict[str, Json] | Failed:
         """Return the arguments as they are handed over: refs replaced, checked, private."""
@@ -225,8 +230,9 @@ class Driver:
 
     def _done(self, id: int, attempt: int, outcome: Outcome) -> None:
         """An executor reports; called on the loop."""
-        if self._running.pop(id, None) is None:
-            return
+        if self._running.get(id, (0, None))[0] != attempt:
+            return  # given up in the meantime
+        del self._running[id]
         self._attempt_over(id, attempt, outcome)
 
     def _expire(self, id: int, attempt: int) -> None:
@@ -252,7 +258,7 @@ class Driver:
         return seconds_before_next(tool.wait or TOOL_WAIT, attempt, RuntimeError(str(outcome.error)))
 
     def _abandon(self, id: int) -> None:
-        call = self._running.pop(id, None)
+        _, call = self._running.pop(id, (0, None))
         if call is not None:
             call.abandon()
         self._leave(id)
@@ -304,8 +310,9 @@ def _call_text(tool: str, arguments: Mapping[str, Json]) -> str:
     return f"{tool} {json.dumps(arguments, sort_keys=True)}"
 
 
-def _validation_text(error: ValidationError) -> str:
+def _unfit(error: Exception) -> Failed:
+    if not isinstance(error, ValidationError):
+        return Failed(describe(error, "arguments"))
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"argument {'.'.join(map(str, item['loc'])) or '?'}: {item['msg']}" for item in found) or str(error)
-
-
+    said = "; ".join(f"argument {'.'.join(map(str, item['loc'])) or '?'}: {item['msg']}" for item in found)
+    return failed("arguments", "ValidationError", said or str(error))

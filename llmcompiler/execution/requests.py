@@ -14,13 +14,16 @@ from llmcompiler.errors import ModelError, ModelTimeout, ModelUnavailable, Strea
 from llmcompiler.execution.retrying import MODEL_WAIT, seconds_before_next
 from llmcompiler.models.model import Chunk, Model, Prompt
 
+LONGEST_PAUSE = 600.0  # a server that asks for more has no answer for this run
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
     """Seconds that a model request may take; None for no limit.
 
-    first_token: until the first piece of text. idle: between two pieces. total: the whole reply, waits between attempts
-    included. (The deadline for connecting belongs to the model, since only it knows of connections.)
+    first_token: until the first piece of text, or the next sign of life before it. idle: between two pieces. total: the
+    whole reply, waits between attempts included. (The deadline for connecting belongs to the model, since only it knows of
+    connections.)
     """
 
     first_token: float | None = 60.0
@@ -56,8 +59,8 @@ async def stream_reply(
             pause = _pause(error, attempt, retrying)
             if has_text or pause is None or getattr(error, "which", "") == "total":
                 raise
-            if last is not None and now() + pause >= last:
-                error.add_note(f"not tried again: the server asks for {pause:.0f} s, past the deadline of the request")
+            if pause > LONGEST_PAUSE or (last is not None and now() + pause >= last):
+                error.add_note(f"not tried again: that would be in {pause:.0f} s, past the deadline of the request")
                 raise
         await asyncio.sleep(pause)
 
@@ -67,7 +70,7 @@ def _pause(error: ModelError, attempt: int, retrying: ModelRetries) -> float | N
     if attempt > retrying.retries:
         return None
     if error.retry_after is not None:
-        return error.retry_after * random.uniform(1.0, 1.1)  # noqa: S311  # so that clients do not come back together
+        return error.retry_after * random.uniform(1.0, 1.1)  # so that clients do not come back together
     return seconds_before_next(retrying.wait, attempt, error)
 
 
@@ -81,9 +84,11 @@ async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float
             if last is not None and (due is None or last < due):
                 which, due = "total", last
             try:
-                async with asyncio.timeout_at(due):
+                async with asyncio.timeout_at(due) as clock:
                     chunk = await anext(chunks)
             except TimeoutError:
+                if not clock.expired():
+                    raise  # the model's own
                 raise ModelTimeout(f"the model was too slow: {which} deadline", which=which) from None
             if isinstance(chunk, str):
                 chunk = Chunk(chunk)

@@ -43,7 +43,7 @@ _thread: threading.Thread | None = None
 @contextmanager
 def watched(report: Callable[[Blocked], None]) -> Iterator[None]:
     """Watch the running loop; `report` is called, in the watchdog's thread, once for each time it is blocked."""
-    global _thread  # noqa: PLW0603  # one watchdog a process
+    global _thread  # one watchdog a process
     watch = _Watch(report)
     with _changed:
         _watches.append(watch)

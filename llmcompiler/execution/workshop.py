@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.gates import Durations, Gate
+from llmcompiler.execution.processes import target_of
 from llmcompiler.toolkit.registry import Registry
 
 
@@ -17,5 +18,8 @@ class Workshop:
     gates: dict[str, Gate] = field(init=False)
 
     def __post_init__(self) -> None:
+        for tool in self.registry.values():
+            if tool.tier == "process":
+                target_of(tool.function)  # raises now what would else fail each call
         policies = {name: tool.spec.policy for name, tool in self.registry.items()}
         self.gates = {name: Gate(policy.concurrency) for name, policy in policies.items() if policy.concurrency}

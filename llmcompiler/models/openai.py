@@ -88,7 +88,7 @@ class OpenAIModel:
                 async for data in response.iter_bytes():
                     for chunk in events.feed(data):
                         yield chunk
-                    if events.error is not None:
+                    if events.error is not None and not events.is_finished:
                         raise StreamCut(f"{self._where()}: the server reports an error in its stream: {events.error}")
         except openai.APITimeoutError as error:
             raise ModelTimeout(f"{self._where()}: no connection within {self._connect} s", which="connect") from error
@@ -212,7 +212,8 @@ class EventStream:
             event = json.loads(data)
             self.error = self.error or _error_text(event)
             choices, usage = event.get("choices") or (), event.get("usage")
-            delta, finish = (choices[0].get("delta"), choices[0].get("finish_reason")) if choices else (None, None)
+            choice = choices[0] if choices else {}
+            delta, finish = choice.get("delta"), choice.get("finish_reason") or None
             text = (delta or {}).get("content") or ""
             if not isinstance(text, str) or not (isinstance(delta, Mapping) or finish or usage):
                 raise ValueError("neither text nor usage")
@@ -221,7 +222,7 @@ class EventStream:
             return
         self._has_read = True
         self.is_finished = self.is_finished or finish is not None
-        if text or usage or finish or _thinks(delta):
+        if text or usage or finish or _thinks(delta or {}):
             yield Chunk(_LONE_SURROGATE.sub("\ufffd", text), _usage(usage) if usage else None, finish)
 
 

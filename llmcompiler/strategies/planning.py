@@ -9,7 +9,7 @@ from llmcompiler.errors import LimitReached, ModelError, NotAPlan
 from llmcompiler.journal.events import PlanClosed, PlanStarted, PlanText
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.passes.parse import not_a_plan
-from llmcompiler.passes.reader import PlanReader, Reading
+from llmcompiler.passes.reader import Accepted, PlanReader, Reading
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
@@ -50,6 +50,7 @@ class Planner:
         self.cut: Exception | None = None
         self._run, self._model, self._prompts = run, model, prompts
         self._earlier = 0  # tasks of earlier rounds
+        self._ids: set[int] = set()  # tasks of this round that were handed on
 
     async def plan(self, user: str, sink: PlanSink) -> PlanReader:
         """Ask for a plan and feed it to `sink`; return the reader, all of whose tasks are settled.
@@ -57,7 +58,7 @@ class Planner:
         Raises `NotAPlan` if nothing is readable even in a second text, and the `ModelError` or `LimitReached` that
         broke off a plan of which nothing had come.
         """
-        self._earlier = len(self._run.driver.tasks)
+        self._earlier, self._ids = len(self._run.driver.tasks), set()
         prompt = Prompt((Message("system", self._prompts.system), Message("user", user)), "planner", (END_OF_PLAN,))
         reader = self._new_reader()
         await self._read(reader, prompt, sink)
@@ -65,11 +66,11 @@ class Planner:
             if self.cut is not None:
                 raise self.cut
             reader = await self._second_try(reader, prompt, sink)
-        sink.closed(complete=reader.is_complete)
+        sink.closed(complete=reader.is_complete and self.cut is None)
         if reader.repairable and self.cut is None:
             sink.repairing()
             await self._repair(reader, prompt, sink)
-        sink.take(reader.finish())
+        self._hand_on(reader.finish(), sink)
         return reader
 
     def _new_reader(self) -> PlanReader:
@@ -84,32 +85,46 @@ class Planner:
         try:
             async for text in chunks:
                 journal.emit(PlanText, text)
-                sink.take(reader.feed(text))
+                self._hand_on(reader.feed(text), sink)
                 if reader.is_complete:
-                    self._run.in_background(_drain(chunks))
                     break
                 self._check_size(reader)
         except (ModelError, LimitReached) as error:
             self.cut = error
         finally:
-            if not reader.is_complete:
+            if reader.is_complete and self.cut is None:
+                self._run.in_background(_drain(chunks))
+            else:
                 await chunks.aclose()
         if reply.was_cut and not reader.is_complete:
             self.cut = LimitReached("the plan hit the model's own cap on tokens", limit="reply_tokens")
         self._close(reader, sink)
 
+    def _hand_on(self, readings: Sequence[Reading], sink: PlanSink) -> None:
+        """Give the sink what was settled, up to the limit of tasks. Raises `LimitReached` once, when that is met."""
+        room = self._run.limits.tasks - self._earlier
+        kept: list[Reading] = []
+        for reading in readings:
+            id = reading.task.id if isinstance(reading, Accepted) else reading.id
+            if id in self._ids or len(self._ids) < room:
+                self._ids.add(id)
+                kept.append(reading)
+        sink.take(kept)
+        if len(kept) < len(readings) and self.cut is None:
+            raise LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
+
     def _check_size(self, reader: PlanReader) -> None:
         if reader.size > MAX_PLAN_CHARACTERS:
             raise LimitReached(f"the plan is longer than {MAX_PLAN_CHARACTERS} characters", limit="plan_text")
-        limit = self._run.limits.tasks
-        if self._earlier + reader.count > limit:
-            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
 
     async def _second_try(self, empty: PlanReader, prompt: Prompt, sink: PlanSink) -> PlanReader:
         complaint = f"{not_a_plan(empty.text)}\n\nWrite the plan, and nothing else."
         reader = self._new_reader()
         text = await self._again(prompt, empty.text, complaint)
-        sink.take(reader.feed(text))
+        try:
+            self._hand_on(reader.feed(text), sink)
+        except LimitReached as error:
+            self.cut = error
         self._close(reader, sink)
         if reader.is_empty:
             raise NotAPlan(not_a_plan(text or empty.text), text=text or empty.text)
@@ -120,7 +135,7 @@ class Planner:
         named = f"task{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
         request = fill(self._prompts.repair, diagnostics=render(reader.errors, reader.text), ids=named)
         try:
-            sink.take(reader.repair(await self._again(prompt, reader.text, request)))
+            self._hand_on(reader.repair(await self._again(prompt, reader.text, request)), sink)
         except ModelError:
             return  # what is still broken fails, and the joiner sees it
 
@@ -139,7 +154,10 @@ class Planner:
         return reply.text
 
     def _close(self, reader: PlanReader, sink: PlanSink) -> None:
-        sink.take(reader.close())
+        try:
+            self._hand_on(reader.close(), sink)
+        except LimitReached as error:
+            self.cut = error
         self._run.journal.emit(
             PlanClosed,
             reader.is_complete,

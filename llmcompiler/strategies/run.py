@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmcompiler.errors import LimitReached
+from llmcompiler.errors import LimitReached, ModelError
 from llmcompiler.execution.border import Redactor, secrets_in
 from llmcompiler.execution.driver import Driver
 from llmcompiler.execution.requests import Deadlines, ModelRetries, stream_reply
@@ -59,9 +59,9 @@ class Run:
         loop = asyncio.get_running_loop()
         origin = loop.time()
         self.journal = Journal(uuid.uuid4().hex[:12], lambda: loop.time() - origin)
-        redactor = Redactor(means.secrets | secrets_in(os.environ))
+        self._redactor = Redactor(means.secrets | secrets_in(os.environ))
         self.driver = Driver(
-            means.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=redactor
+            means.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=self._redactor
         )
         self.stopped_by: str | None = None  # what kept the run from its proper end, if anything did
         self.blocked: list[Blocked] = []
@@ -94,6 +94,9 @@ class Run:
                         reply.parts.append(chunk.text)
                         self._check_tokens()
                         yield chunk.text
+        except ModelError as error:
+            error.args = (self._redactor.redact(str(error)),)  # a server may repeat the key that it refuses
+            raise
         finally:
             self._pieces -= pieces if usage else 0
             self._count(prompt.purpose, usage or Usage())
@@ -110,7 +113,7 @@ class Run:
         """Let something of no consequence for the answer go on beside the run, at most until its end."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._background_over)
 
     async def end_background(self) -> None:
         """Cancel what goes on beside the run."""
@@ -118,6 +121,11 @@ class Run:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _background_over(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, so that asyncio does not complain: it is of no consequence
 
     def _count(self, purpose: str, usage: Usage) -> None:
         self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage

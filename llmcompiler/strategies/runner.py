@@ -7,6 +7,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from llmcompiler.errors import InternalError, LimitReached, LLMCompilerError, NoProgress, RunFailed, UsageError
@@ -85,8 +86,8 @@ async def _play(run: Run, strategy: str, start: Start) -> RunResult:
                 except LLMCompilerError as error:
                     failure = error
                 finally:
-                    await run.end_background()
                     driver.cancel()
+                    await run.end_background()
     except* Exception as errors:
         raise InternalError(f"please report: {errors.exceptions[0]!r}") from errors
     result = _result(run, answer)
@@ -114,6 +115,7 @@ async def _answer(run: Run, play: Play) -> str:
     await run.driver.stop()
     if not run.has_results:
         raise failure
+    run.limits = replace(run.limits, tokens=None)  # as it may take longer, a best answer may use more
     try:
         async with asyncio.timeout(BEST_ANSWER_SECONDS):
             return await play.best_answer(str(failure))

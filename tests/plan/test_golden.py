@@ -67,12 +67,10 @@ def reading_of(case, chunks):
     known = [int(id) for id in re.findall(r"\d+", case.options)]
     reader = PlanReader(TOOLS if "tools" in case.options else None, known=known)
     readings = [reading for chunk in chunks for reading in reader.feed(chunk)] + reader.close()
-    said = [*reader.errors, *reader.notes]
-    if case.repair is not None:
-        readings += reader.repair(case.repair)
-        said += reader.notes[len(said) - len(reader.errors) :] if False else []
+    errors = reader.errors
+    readings += reader.repair(case.repair) if case.repair is not None else []
     ended = reader.finish()
-    lines = [line for diagnostic in said for line in lines_of(diagnostic, Source(case.text))]
+    lines = [line for diagnostic in [*errors, *reader.notes] for line in lines_of(diagnostic, Source(case.text))]
     lines += [f"rejected {reading.id} {reading.tool}" for reading in ended if isinstance(reading, Rejected)]
     lines += ["not a plan"] if reader.is_empty else []
     lines += [f"skipped {reader.skipped}, ignored {reader.ignored}"] if "counts" in case.options else []

@@ -1,0 +1,123 @@
+"""A program with tools that hang. It must say "main is over", exit by itself with code 7, and write nothing to stderr.
+
+Run by test_border.py, or by hand: PYTHONPATH=. python tests/execution/spike_exit.py everything
+"""
+
+import asyncio
+import re
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from llmcompiler.execution.border import abandon_task
+from llmcompiler.execution.processes import ProcessExecutor, Target
+from llmcompiler.execution.threads import ThreadExecutor
+
+
+async def swallows_cancelled() -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+async def swallows_everything() -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except BaseException:
+            continue
+
+
+async def endless_cleanup() -> None:
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.Event().wait()
+
+
+async def numbers() -> AsyncIterator[int]:
+    try:
+        yield 1
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.Event().wait()
+
+
+async def generator_cleanup() -> None:
+    async for _ in numbers():
+        pass
+
+
+COROUTINES = (swallows_cancelled, swallows_everything, endless_cleanup, generator_cleanup)
+
+
+async def abandon(*functions) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    tasks = [asyncio.create_task(function()) for function in functions]
+    for _ in range(3):  # they have begun, and been cancelled more than once
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+    _, pending = await asyncio.wait(tasks, timeout=0.01)
+    for task in pending:
+        abandon_task(task)
+
+
+def threads() -> None:
+    executor = ThreadExecutor(64)
+    begun = threading.Semaphore(0)
+
+    def hang() -> None:
+        begun.release()
+        while True:
+            threading.Event().wait()
+
+    calls = [executor.start(hang, {}, print) for _ in range(35)]
+    for call in calls:
+        begun.acquire()
+        call.abandon()
+    for _ in range(35):
+        executor.start(hang, {}, print)
+        begun.acquire()
+    assert executor.abandoned == 35
+
+
+def thread_in_c() -> None:
+    """Hang in a pattern that keeps the interpreter's lock until it has ended, for the last tenth of the program's life."""
+    executor = ThreadExecutor()
+    begun = threading.Event()
+
+    def search() -> None:
+        begun.set()
+        for _ in range(1_000_000):
+            re.match(r"(a+)+$", "a" * 16 + "b")
+
+    executor.start(search, {}, print)
+    begun.wait()
+
+
+def process() -> None:
+    executor = ProcessExecutor()
+    executor.prestart(2)
+    for module, name, kwargs in (("time", "sleep", {}), ("subprocess", "call", {"args": ["sleep", "3600"]})):
+        executor.start(Target(module, name), kwargs, lambda outcome: None)
+
+
+def main(mode: str) -> None:
+    for hang in (threads, thread_in_c, process):
+        if mode in (hang.__name__, "everything"):
+            hang()
+    functions = [function for function in COROUTINES if mode in (function.__name__, "everything")]
+    if functions:
+        asyncio.run(abandon(*functions))
+    print("main is over")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+    sys.exit(7)
