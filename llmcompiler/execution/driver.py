@@ -6,20 +6,22 @@ resolved, checked and copied at hand-over, results are kept frozen.
 
 import asyncio
 import json
+import os
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from llmcompiler.execution.border import Redactor, describe
+from llmcompiler.execution.border import Redactor, describe, secrets_in
 from llmcompiler.execution.executors import Call
 from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.events import TaskEnded, TaskPlanned, TaskRetrying, TaskStarted
 from llmcompiler.journal.journal import Journal
-from llmcompiler.plan.outcomes import ErrorRecord, Failed, Outcome, Succeeded, failed
+from llmcompiler.plan.outcomes import Failed, Outcome, Succeeded, failed
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.tools import Effect
 from llmcompiler.plan.values import Json, MissingField, copied, substitute
@@ -42,7 +44,6 @@ from llmcompiler.scheduling.messages import (
     Tick,
 )
 from llmcompiler.scheduling.unit import TaskFetchingUnit
-from llmcompiler.toolkit.schema import ArgumentsRefused
 
 BATCH = 64  # signals or commands handled before the loop gets its turn
 _RETRYABLE = frozenset({"tool", "timeout", "crash"})
@@ -60,7 +61,7 @@ class Driver:
         self._unit = TaskFetchingUnit(parallel_tasks=parallel_tasks)
         self._shop = workshop
         self._journal = journal
-        self._redactor = redactor
+        self._redactor = redactor or Redactor(secrets_in(os.environ))
         self._loop = asyncio.get_running_loop()
         self._origin = self._loop.time() - journal.now()
         self._inbox: deque[Signal] = deque()
@@ -123,6 +124,7 @@ class Driver:
                 await self._work()
         finally:
             self._shut()
+            await self._shop.executors.settle()
 
     # The loop
 
@@ -162,10 +164,10 @@ class Driver:
         tool = self._shop.registry[task.tool]
         arguments = self._resolve(task)
         if isinstance(arguments, Failed):
-            self.post(AttemptEnded(id, attempt, arguments))
+            self.post(AttemptEnded(id, attempt, self._redacted(arguments)))
             return
         text = self.calls[id] = _call_text(task.tool, arguments)
-        if tool.spec.effect is Effect.READ and self._share(id, attempt, text):
+        if tool.spec.effect is Effect.READ and self._share(id, text):
             return
         if not self._enter(id, task.tool):
             self.post(TaskParked(id))
@@ -177,7 +179,7 @@ class Driver:
             call = self._shop.executors.start(tool, own, partial(self._done, id, attempt))
         except Exception as error:  # noqa: BLE001  # the validators of the tool's own annotations run here
             self._leave(id)
-            self.post(AttemptEnded(id, attempt, _unfit(error)))
+            self.post(AttemptEnded(id, attempt, self._redacted(_unfit(error))))
             return
         self._running[id] = attempt, call
 
@@ -190,20 +192,20 @@ class Driver:
             return self._shop.registry[task.tool].schema.hand_over(arguments) if task.inputs else arguments
         except MissingField as error:
             return failed("missing_field", "MissingField", str(error))
-        except ArgumentsRefused as error:
-            return failed("arguments", "ArgumentsRefused", str(error))
+        except Exception as error:  # noqa: BLE001  # refused, or the tool's own schema is at fault
+            return Failed(describe(error, "arguments"))
 
-    def _share(self, id: int, attempt: int, call: str) -> bool:
+    def _share(self, id: int, call: str) -> bool:
         """Serve a read by an identical one that has succeeded, or let it wait for one that is running."""
         leader = self._reads.setdefault(call, id)
         if leader == id:
             return False
+        self.post(TaskParked(id))
         if leader in self._values:
             self._reused[id] = leader
-            self.post(AttemptEnded(id, attempt, Succeeded(copied(self._values[leader]))))
+            self.post(AttemptEnded(id, 0, Succeeded(copied(self._values[leader]))))
         else:
             self._followers.setdefault(leader, []).append(id)
-            self.post(TaskParked(id))
         return True
 
     def _enter(self, id: int, tool: str) -> bool:
@@ -243,13 +245,14 @@ class Driver:
     def _attempt_over(self, id: int, attempt: int, outcome: Outcome) -> None:
         self._leave(id)
         if isinstance(outcome, Failed):
-            if self._redactor is not None:
-                error = outcome.error
-                outcome = Failed(ErrorRecord(error.kind, error.type, self._redactor.redact(error.message)))
+            outcome = self._redacted(outcome)
             self.post(AttemptEnded(id, attempt, outcome, self._retry_in(id, attempt, outcome)))
             return
         self._shop.durations.observe(self.tasks[id].tool, self._loop.time() - self._started[id])
         self.post(AttemptEnded(id, attempt, outcome))
+
+    def _redacted(self, outcome: Failed) -> Failed:
+        return Failed(replace(outcome.error, message=self._redactor.redact(outcome.error.message)))
 
     def _retry_in(self, id: int, attempt: int, outcome: Failed) -> float | None:
         tool = self._shop.registry[self.tasks[id].tool]

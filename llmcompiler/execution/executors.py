@@ -55,12 +55,7 @@ class LoopCall:
         if task is None or task.done():
             return
         task.cancel()
-        self._executor.abandoned += 1
-        task.add_done_callback(self._came_back)
-        task.get_loop().call_later(GRACE_SECONDS, _give_up, task)
-
-    def _came_back(self, task: asyncio.Task[None]) -> None:
-        self._executor.abandoned -= 1
+        self._executor.leaves(task)
 
     async def _run(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         try:
@@ -77,22 +72,50 @@ class LoopCall:
             done(outcome)
 
 
-def _give_up(task: "asyncio.Task[None]") -> None:
-    if not task.done():
-        abandon_task(task)
-
-
 class LoopExecutor:
-    """Runs coroutine tools on the running loop. `abandoned` counts those given up that have not ended."""
+    """Runs coroutine tools on the running loop. Those that were cancelled have a moment to end, then they are given up."""
 
     def __init__(self) -> None:
-        self.abandoned = 0
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
+
+    @property
+    def abandoned(self) -> int:
+        """Return how many cancelled calls have not ended."""
+        return len(self._leaving) + len(self._given_up)
 
     def start(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> LoopCall:
         """Begin a call."""
         call = LoopCall(self)
         call.begin(tool, arguments, done)
         return call
+
+    def leaves(self, task: asyncio.Task[None]) -> None:
+        """Take note of a task that was cancelled."""
+        self._leaving.add(task)
+        task.add_done_callback(self._left)
+        task.get_loop().call_later(GRACE_SECONDS, self._give_up, task)
+
+    async def settle(self) -> None:
+        """Wait until the cancelled tasks of this loop have ended or were given up, so that the loop may be closed."""
+        loop = asyncio.get_running_loop()
+        leaving = [task for task in self._leaving if task.get_loop() is loop]
+        if leaving:
+            try:
+                await asyncio.wait(leaving, timeout=GRACE_SECONDS)
+            finally:
+                for task in leaving:
+                    self._give_up(task)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._leaving.discard(task)
+        self._given_up.discard(task)
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        if task in self._leaving and not task.done():
+            self._leaving.discard(task)
+            self._given_up.add(task)
+            abandon_task(task)
 
 
 class Executors:
@@ -124,6 +147,10 @@ class Executors:
         if tier == "thread":
             return self.threads.start(tool.function, tool.adapt(arguments), done_elsewhere)
         return self.processes.start(target_of(tool.function), arguments, done_elsewhere)
+
+    async def settle(self) -> None:
+        """Wait until nothing of the running loop is in the way of its being closed: a moment at most."""
+        await self.loop.settle()
 
     def close(self) -> None:
         """End idle threads and processes; hung ones are left behind and never keep the interpreter from exiting."""

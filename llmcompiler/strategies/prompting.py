@@ -49,7 +49,9 @@ def _describe(registry: Registry, name: str) -> str:
     spec = registry[name].spec
     text = " ".join(spec.description.split())
     effect = f" [effect: {spec.effect}]" if spec.effect not in (Effect.READ, Effect.UNDECLARED) else ""
-    return f"- {signature(spec)}{': ' + text if text else ''}{effect}"
+    said = ((key, " ".join(schema.get("description", "").split())) for key, schema in spec.properties.items())
+    parameters = "".join(f"\n  {key}: {words}" for key, words in said if words)
+    return f"- {signature(spec)}{': ' + text if text else ''}{effect}{parameters}"
 
 
 def load_examples(examples: Examples) -> list[Example]:

@@ -70,20 +70,18 @@ async def abandon(*functions) -> None:
 
 def threads() -> None:
     executor = ThreadExecutor(64)
-    begun = threading.Semaphore(0)
 
-    def hang() -> None:
-        begun.release()
+    def hang(begun: threading.Event) -> None:
+        begun.set()
         while True:
             threading.Event().wait()
 
-    calls = [executor.start(hang, {}, print) for _ in range(35)]
-    for call in calls:
-        begun.acquire()
-        call.abandon()
-    for _ in range(35):
-        executor.start(hang, {}, print)
-        begun.acquire()
+    for number in range(70):
+        begun = threading.Event()
+        call = executor.start(hang, {"begun": begun}, print)
+        begun.wait()
+        if number % 2:
+            call.abandon()
     assert executor.abandoned == 35
 
 
@@ -115,7 +113,7 @@ def main(mode: str) -> None:
     functions = [function for function in COROUTINES if mode in (function.__name__, "everything")]
     if functions:
         asyncio.run(abandon(*functions))
-    print("main is over")
+    print("main is over")  # noqa: T201
 
 
 if __name__ == "__main__":

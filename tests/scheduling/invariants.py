@@ -20,8 +20,14 @@ def check(unit: TaskFetchingUnit) -> None:
         _check_inputs(unit, entry)
         _check_end(unit, entry)
         _check_due(unit, entry)
+    assert len(unit._timers) <= max(64, 4 * unit._live), _story(unit, f"{len(unit._timers)} timers were kept")
     _check_queue(unit)
     _check_plan(unit)
+
+
+def snapshot(unit: TaskFetchingUnit) -> str:
+    """Return all that the unit knows, by value."""
+    return repr({**vars(unit), "_queue": vars(unit._queue)})
 
 
 def _check_counts(unit: TaskFetchingUnit) -> None:
