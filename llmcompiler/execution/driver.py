@@ -97,6 +97,11 @@ class Driver:
         self.tasks.setdefault(task.id, task)
         self.post(TaskPending(task.id))
 
+    def call_of(self, task: Task, values: Mapping[int, Json]) -> str | None:
+        """Return the resolved call of a task, as in `calls`, or None if `values` of its inputs do not give one."""
+        arguments = self._resolve(task, values) if task.inputs <= values.keys() else None
+        return _call_text(task.tool, arguments) if isinstance(arguments, dict) else None
+
     def post(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
         self._inbox.append(signal)
@@ -162,7 +167,7 @@ class Driver:
     def _start(self, id: int, attempt: int) -> None:
         task = self.tasks[id]
         tool = self._shop.registry[task.tool]
-        arguments = self._resolve(task)
+        arguments = self._resolve(task, self._values)
         if isinstance(arguments, Failed):
             self.post(AttemptEnded(id, attempt, self._redacted(arguments)))
             return
@@ -183,12 +188,12 @@ class Driver:
             return
         self._running[id] = attempt, call
 
-    def _resolve(self, task: Task) -> dict[str, Json] | Failed:
+    def _resolve(self, task: Task, values: Mapping[int, Json]) -> dict[str, Json] | Failed:
         """Return the arguments as they are handed over: refs replaced, checked, private."""
         if not task.kwargs:
             return {}
         try:
-            arguments = {name: substitute(value, self._values) for name, value in task.kwargs.items()}
+            arguments = {name: substitute(value, values) for name, value in task.kwargs.items()}
             return self._shop.registry[task.tool].schema.hand_over(arguments) if task.inputs else arguments
         except MissingField as error:
             return failed("missing_field", "MissingField", str(error))

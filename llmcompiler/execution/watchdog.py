@@ -33,6 +33,17 @@ class _Watch:
         self.thread = threading.get_ident()
         self.report = report
         self.answered = threading.Event()
+        self.answered.set()
+        self.is_told = False
+
+    def ask(self) -> None:
+        """Ask the loop for a sign of life."""
+        self.is_told = False
+        self.answered.clear()
+        try:
+            self.loop.call_soon_threadsafe(self.answered.set)
+        except RuntimeError:  # the loop was closed
+            self.answered.set()
 
 
 _watches: list[_Watch] = []
@@ -65,16 +76,13 @@ def _patrol() -> None:
                 _changed.wait()
             watches = list(_watches)
         for watch in watches:
-            watch.answered.clear()
-            try:
-                watch.loop.call_soon_threadsafe(watch.answered.set)
-            except RuntimeError:  # the loop was closed
-                watch.answered.set()
+            if watch.answered.is_set():
+                watch.ask()
         threading.Event().wait(ALLOWED_SECONDS)
         for watch in watches:
-            if not watch.answered.is_set():
+            if not watch.answered.is_set() and not watch.is_told:
+                watch.is_told = True  # one report until it runs again
                 _tell(watch)
-                watch.answered.wait()  # until it runs again: one report a time
 
 
 def _tell(watch: _Watch) -> None:

@@ -16,6 +16,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -116,8 +117,9 @@ def main(parent: int) -> None:
     """Serve the process `parent` until it goes. Does not return."""
     requests, replies = _private_ends()
     threading.Thread(target=_watch, args=(requests, parent), name="llmcompiler-watch", daemon=True).start()
-    while (frame := read_frame(requests)) is not None:
-        write_frame(replies, answer(frame))
+    with suppress(OSError, KeyboardInterrupt):  # the parent has gone in the middle of a frame; or a signal meant for us
+        while (frame := read_frame(requests)) is not None:
+            write_frame(replies, answer(frame))
     _end()
 
 

@@ -12,6 +12,7 @@ from llmcompiler.journal.events import (
     AnswerText,
     Event,
     JoinDecided,
+    PlanClosed,
     PlanStarted,
     Replanned,
     RunEnded,
@@ -63,6 +64,8 @@ class RunView:
         match event:
             case PlanStarted(purpose=purpose):
                 self.phase = "the planner writes" if purpose == "plan" else "the planner repairs"
+            case PlanClosed():
+                self.phase = "the plan is read; waiting for the tasks"
             case TaskPlanned(task=task):
                 self.lines[task.id] = _Line(f"{task.id}. {print_call(task)}")
             case TaskRejected(id=id):

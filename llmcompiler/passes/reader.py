@@ -61,11 +61,16 @@ class _Draft:
 
 
 class PlanReader:
-    """Reads one plan. `known` are the ids of earlier rounds, whose outcomes refs may name."""
+    """Reads one plan. `known` are the ids of earlier rounds, whose outcomes refs may name.
 
-    def __init__(self, tools: Tools | None, *, known: Iterable[int] = ()) -> None:
+    With a `limit`, the text counts as cut before the first task beyond that many; `is_full` says that there was one.
+    """
+
+    def __init__(self, tools: Tools | None, *, known: Iterable[int] = (), limit: int | None = None) -> None:
         self.notes: list[Diagnostic] = []
         self.is_complete = False
+        self.is_full = False
+        self._limit = limit
         self._parser = PlanParser()
         self._tools = tools
         self._known = frozenset(known)
@@ -162,6 +167,10 @@ class PlanReader:
     def _take(self, items: list[Item]) -> list[Reading]:
         readings: list[Reading] = []
         for item in items:
+            is_task = isinstance(item, TaskRead | CallRefused)
+            self.is_full = self.is_full or (is_task and self._limit is not None and self.count >= self._limit)
+            if self.is_full:
+                break
             match item:
                 case TaskRead():
                     readings += self._read(item)

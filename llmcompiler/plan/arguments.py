@@ -281,7 +281,8 @@ def _strict(closers: str) -> re.Pattern[str]:
 
 
 def _tolerant(closers: str) -> re.Pattern[str]:
-    inside = rf"(?:{BRACED}|(?!{BRACED})[^\\]|\\.)*?"  # quotes in a ref's path close nothing
+    # Quotes in the path of a ref close nothing; nothing is guessed about a string of several lines.
+    inside = rf"(?:{BRACED}|(?!{BRACED})[^\\\n]|\\.)*?"
     return re.compile(rf"{inside}[{closers}](?={BLANK}*(?:[,)\]}}:]|\Z))", re.DOTALL)
 
 

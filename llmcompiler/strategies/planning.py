@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
-from llmcompiler.errors import LimitReached, ModelError, NotAPlan
+from llmcompiler.errors import LimitReached, ModelError, NotAPlan, StreamCut
 from llmcompiler.journal.events import PlanClosed, PlanStarted, PlanText
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.passes.parse import not_a_plan
-from llmcompiler.passes.reader import Accepted, PlanReader, Reading
+from llmcompiler.passes.reader import PlanReader, Reading
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
@@ -47,10 +47,8 @@ class Planner:
     """Makes the plans of one run. `cut` is why the latest plan broke off, if something outside its text was the reason."""
 
     def __init__(self, run: Run, model: Model, prompts: PlannerPrompts) -> None:
-        self.cut: Exception | None = None
+        self.cut: ModelError | LimitReached | None = None
         self._run, self._model, self._prompts = run, model, prompts
-        self._earlier = 0  # tasks of earlier rounds
-        self._ids: set[int] = set()  # tasks of this round that were handed on
 
     async def plan(self, user: str, sink: PlanSink) -> PlanReader:
         """Ask for a plan and feed it to `sink`; return the reader, all of whose tasks are settled.
@@ -58,37 +56,41 @@ class Planner:
         Raises `NotAPlan` if nothing is readable even in a second text, and the `ModelError` or `LimitReached` that
         broke off a plan of which nothing had come.
         """
-        self._earlier, self._ids = len(self._run.driver.tasks), set()
         prompt = Prompt((Message("system", self._prompts.system), Message("user", user)), "planner", (END_OF_PLAN,))
         reader = self._new_reader()
         await self._read(reader, prompt, sink)
-        if reader.is_empty:
-            if self.cut is not None:
-                raise self.cut
+        if reader.is_empty and self.cut is None:
             reader = await self._second_try(reader, prompt, sink)
+        if reader.is_empty and self.cut is not None:
+            raise self.cut
         sink.closed(complete=reader.is_complete and self.cut is None)
         if reader.repairable and self.cut is None:
             sink.repairing()
             await self._repair(reader, prompt, sink)
-        self._hand_on(reader.finish(), sink)
+        sink.take(reader.finish())
         return reader
 
     def _new_reader(self) -> PlanReader:
-        return PlanReader(self._run.workshop.registry.checks(), known=self._run.driver.outcomes)
+        driver = self._run.driver
+        room = self._run.limits.tasks - len(driver.tasks)
+        return PlanReader(self._run.workshop.registry.checks(), known=driver.outcomes, limit=room)
 
-    async def _read(self, reader: PlanReader, prompt: Prompt, sink: PlanSink) -> None:
+    async def _read(
+        self, reader: PlanReader, prompt: Prompt, sink: PlanSink, purpose: Literal["plan", "repair"] = "plan"
+    ) -> None:
         """Read a plan up to its join or its end. What the model says after the join is only counted, beside the run."""
         self.cut = None
         journal, reply = self._run.journal, Reply()
-        journal.emit(PlanStarted, "plan")
+        journal.emit(PlanStarted, purpose)
         chunks = self._run.stream(self._model, prompt, reply)
         try:
             async for text in chunks:
                 journal.emit(PlanText, text)
-                self._hand_on(reader.feed(text), sink)
-                if reader.is_complete:
+                sink.take(reader.feed(text))
+                if reader.is_complete or reader.is_full:
                     break
-                self._check_size(reader)
+                if reader.size > MAX_PLAN_CHARACTERS:
+                    raise LimitReached(f"the plan is longer than {MAX_PLAN_CHARACTERS} characters", limit="plan_text")
         except (ModelError, LimitReached) as error:
             self.cut = error
         finally:
@@ -96,38 +98,19 @@ class Planner:
                 self._run.in_background(_drain(chunks))
             else:
                 await chunks.aclose()
-        if reply.was_cut and not reader.is_complete:
-            self.cut = LimitReached("the plan hit the model's own cap on tokens", limit="reply_tokens")
         self._close(reader, sink)
-
-    def _hand_on(self, readings: Sequence[Reading], sink: PlanSink) -> None:
-        """Give the sink what was settled, up to the limit of tasks. Raises `LimitReached` once, when that is met."""
-        room = self._run.limits.tasks - self._earlier
-        kept: list[Reading] = []
-        for reading in readings:
-            id = reading.task.id if isinstance(reading, Accepted) else reading.id
-            if id in self._ids or len(self._ids) < room:
-                self._ids.add(id)
-                kept.append(reading)
-        sink.take(kept)
-        if len(kept) < len(readings) and self.cut is None:
-            raise LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
-
-    def _check_size(self, reader: PlanReader) -> None:
-        if reader.size > MAX_PLAN_CHARACTERS:
-            raise LimitReached(f"the plan is longer than {MAX_PLAN_CHARACTERS} characters", limit="plan_text")
+        if reader.is_full:
+            self.cut = LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
+        elif reply.was_cut and not reader.is_complete:
+            self.cut = StreamCut("the plan hit the model's own cap on tokens", text=reply.text)
 
     async def _second_try(self, empty: PlanReader, prompt: Prompt, sink: PlanSink) -> PlanReader:
         complaint = f"{not_a_plan(empty.text)}\n\nWrite the plan, and nothing else."
         reader = self._new_reader()
-        text = await self._again(prompt, empty.text, complaint)
-        try:
-            self._hand_on(reader.feed(text), sink)
-        except LimitReached as error:
-            self.cut = error
-        self._close(reader, sink)
-        if reader.is_empty:
-            raise NotAPlan(not_a_plan(text or empty.text), text=text or empty.text)
+        await self._read(reader, _further(prompt, empty.text, complaint), sink, "repair")
+        if reader.is_empty and self.cut is None:
+            text = reader.text if reader.text.strip() else empty.text
+            raise NotAPlan(not_a_plan(text), text=text)
         return reader
 
     async def _repair(self, reader: PlanReader, prompt: Prompt, sink: PlanSink) -> None:
@@ -135,15 +118,15 @@ class Planner:
         named = f"task{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
         request = fill(self._prompts.repair, diagnostics=render(reader.errors, reader.text), ids=named)
         try:
-            self._hand_on(reader.repair(await self._again(prompt, reader.text, request)), sink)
+            sink.take(reader.repair(await self._again(_further(prompt, reader.text, request))))
         except ModelError:
             return  # what is still broken fails, and the joiner sees it
+        except LimitReached as error:
+            self.cut = error
 
-    async def _again(self, prompt: Prompt, said: str, request: str) -> str:
+    async def _again(self, prompt: Prompt) -> str:
         journal, reply = self._run.journal, Reply()
         journal.emit(PlanStarted, "repair")
-        turn = (Message("assistant", said.strip() or "(nothing)"), Message("user", request))
-        prompt = replace(prompt, messages=prompt.messages + turn)
         size = 0
         async with aclosing(self._run.stream(self._model, prompt, reply)) as chunks:
             async for text in chunks:
@@ -154,10 +137,7 @@ class Planner:
         return reply.text
 
     def _close(self, reader: PlanReader, sink: PlanSink) -> None:
-        try:
-            self._hand_on(reader.close(), sink)
-        except LimitReached as error:
-            self.cut = error
+        sink.take(reader.close())
         self._run.journal.emit(
             PlanClosed,
             reader.is_complete,
@@ -168,6 +148,12 @@ class Planner:
             reader.ignored,
             reader.text,
         )
+
+
+def _further(prompt: Prompt, said: str, request: str) -> Prompt:
+    """Return the prompt with the model's reply to it and a further request."""
+    turn = (Message("assistant", said.strip() or "(nothing)"), Message("user", request))
+    return replace(prompt, messages=prompt.messages + turn)
 
 
 async def _drain(chunks: AsyncGenerator[str, None]) -> None:

@@ -39,7 +39,7 @@ class RunResult:
     """How a run ended.
 
     answer: None only inside `RunFailed`. status: `partial` if a limit or a cut plan kept the run from its end; `stopped_by`
-    names what. tasks: by id, in the order of planning. plans: one a round. abandoned: calls that were given up and were
+    names what. tasks: by id. plans: one a round. abandoned: calls that were given up and were
     still hanging when the run ended. blocked: when a tool blocked the event loop, with its stack. seconds: how long the run took.
     """
 
@@ -98,7 +98,7 @@ def _row(record: TaskRecord) -> Row:
 
 
 def fold_tasks(events: tuple[Event, ...]) -> Mapping[int, TaskRecord]:
-    """Return what became of each task."""
+    """Return what became of each task, in the order of their ids."""
     records: dict[int, TaskRecord] = {}
     for event in events:
         match event:
@@ -118,7 +118,7 @@ def fold_tasks(events: tuple[Event, ...]) -> Mapping[int, TaskRecord]:
                     attempts=event.attempts,
                     reused_from=event.reused_from,
                 )
-    return MappingProxyType(records)
+    return MappingProxyType(dict(sorted(records.items())))
 
 
 def fold_plans(events: tuple[Event, ...]) -> tuple[Plan, ...]:

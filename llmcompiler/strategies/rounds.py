@@ -1,21 +1,19 @@
 """The compiler's way of answering: plan, execute while planning, join, replan (arXiv 2312.04511, figure 2)."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from llmcompiler.errors import JoinError, LimitReached, NoProgress
-from llmcompiler.execution.driver import Driver
+from llmcompiler.errors import JoinError, LimitReached, LLMCompilerError, ModelError, NoProgress, NotAPlan, PlanError
 from llmcompiler.joiner import AnswerReader, Decision, Finish, observations, read_decision
 from llmcompiler.journal.events import AnswerText, JoinDecided, Replanned, TaskRejected
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.passes.reader import Accepted, Pending, Reading, Rejected
 from llmcompiler.plan.outcomes import ErrorRecord
-from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
-from llmcompiler.plan.values import Ref, map_refs
 from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed, RepairStarted, TaskRefused
 from llmcompiler.strategies.planning import Planner
+from llmcompiler.strategies.progress import Progress
 from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
 
@@ -39,12 +37,14 @@ class Forwarding:
 
     def __init__(self, run: Run, *, whole: bool) -> None:
         self.ids: list[int] = []  # of this round
+        self.accepted: dict[int, Task] = {}
         self._driver, self._journal = run.driver, run.journal
         self._kept: list[Reading] | None = [] if whole else None
         self._complete = True
 
     def take(self, readings: Sequence[Reading]) -> None:
         """Take what was settled."""
+        self.accepted |= {reading.task.id: reading.task for reading in readings if isinstance(reading, Accepted)}
         if self._kept is not None:
             self._kept += readings
             return
@@ -64,7 +64,8 @@ class Forwarding:
         """Nothing more will come: what was held may go."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
-            self.take(kept)
+            for reading in kept:
+                self._forward(reading)
             self._driver.post(PlanClosed(self._complete))
         self._driver.post(PlanSealed())
 
@@ -94,8 +95,8 @@ class Rounds:
     def __init__(self, run: Run, planner: Planner, joiner: Model, prompts: JoinerPrompts, *, stream: bool) -> None:
         self._run, self._planner, self._joiner, self._prompts = run, planner, joiner, prompts
         self._stream = stream
-        self._calls_seen: set[tuple[str, str]] = set()
-        self._plans_seen: set[tuple[str, ...]] = set()
+        self._progress = Progress(run.driver, run.workshop.registry)
+        self._broken: LLMCompilerError | None = None  # why the latest plan has no proper end, if it has none
 
     async def answer(self) -> str:
         """Return the answer. Raises `LimitReached`, `NoProgress`, a `PlanError`, `JoinError` or `ModelError`."""
@@ -107,7 +108,7 @@ class Rounds:
             if isinstance(decision, Finish):
                 return decision.answer
             if is_last:
-                raise LimitReached(f"the run may replan {self._run.limits.replans} times", limit="replans")
+                raise _no_answer(decision.reason)
             user = self._next_round(decision.reason)
         raise AssertionError("unreachable")
 
@@ -116,41 +117,40 @@ class Rounds:
         decision = await self.join(is_last=True, note=f"The work was stopped: {why}.")
         if isinstance(decision, Finish):
             return decision.answer
-        raise JoinError("the joiner asks for another plan, but none is possible", text=decision.reason)
+        raise _no_answer(decision.reason)
 
     async def _round(self, user: str) -> None:
+        """Plan and execute. Raises the error of a plan that broke off, unless there are results to join."""
         run, driver = self._run, self._run.driver
         sink = Forwarding(run, whole=not self._stream)
-        await self._planner.plan(user, sink)
-        self._refuse_same_plan([driver.tasks[id] for id in sink.ids])
+        self._broken = await self._plan(user, sink)
+        if self._broken is None and self._progress.is_repeated(sink.accepted):
+            raise NoProgress("the planner wrote a plan of which every call was made before")
         sink.sealed()
         await driver.round_over()
-        cut = self._planner.cut
-        if cut is not None:
-            if isinstance(cut, LimitReached) or not run.has_results:
-                raise cut
-            run.stopped_by = "cut"
-        self._refuse_same_calls(driver, sink.ids)
-
-    def _refuse_same_plan(self, tasks: Sequence[Task]) -> None:
-        """A plan that was executed already would repeat its effects: stop before what is held begins."""
-        shape = _shape(tasks)
-        if shape in self._plans_seen:
-            raise NoProgress("the planner wrote the same plan again")
-        self._plans_seen.add(shape)
-
-    def _refuse_same_calls(self, driver: Driver, ids: Iterable[int]) -> None:
-        calls = {
-            (driver.calls.get(id) or print_call(driver.tasks[id]), type(driver.outcomes[id]).__name__) for id in ids
-        }
-        if self._calls_seen and calls <= self._calls_seen:
+        is_new = self._progress.end_round(sink.ids)
+        if self._broken is None and not is_new:
             raise NoProgress("the plan repeats calls that were made before and had the same kind of outcome")
-        self._calls_seen |= calls
+        if self._broken is not None:
+            if isinstance(self._broken, LimitReached) or not run.has_results:
+                raise self._broken
+            run.stopped_by = "cut"
+
+    async def _plan(self, user: str, sink: Forwarding) -> LLMCompilerError | None:
+        """Feed the sink a plan; return why it has no proper end, if it has none."""
+        try:
+            reader = await self._planner.plan(user, sink)
+        except (ModelError, LimitReached, NotAPlan) as error:
+            return error
+        if self._planner.cut is None and not reader.is_complete:
+            return PlanError("the plan ends without a join", text=reader.text)
+        return self._planner.cut
 
     def _next_round(self, reason: str) -> str:
         journal, driver = self._run.journal, self._run.driver
         journal.emit(Replanned, reason)
         journal.round += 1
+        self._run.stopped_by = None  # a plan that was cut kept nothing from its end
         driver.post(PlanOpened())
         first = max(driver.tasks, default=0) + 1
         seen = self._observations()
@@ -167,9 +167,8 @@ class Rounds:
 
     async def join(self, *, is_last: bool, note: str = "") -> Decision:
         """Return the joiner's decision; a reply that cannot be read is asked for once more, then raises `JoinError`."""
-        cut = self._planner.cut
-        if cut is not None:
-            note = f"{note} The plan broke off before its end ({cut}); what was not started is not here.".strip()
+        if self._broken is not None:
+            note = f"{note} The plan broke off before its end ({self._broken}); what was not started is not here.".strip()
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
         system = fill(self._prompts.system, replan_rule=LAST_ROUND if is_last else MAY_REPLAN)
         prompt = Prompt(
@@ -205,14 +204,5 @@ class Rounds:
         return reply
 
 
-def _shape(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """Return the plan with its own ids renumbered from 1, so that equal plans of different rounds are equal."""
-    place = {task.id: number for number, task in enumerate(tasks, 1)}
-
-    def renumber(ref: Ref) -> Ref:
-        return replace(ref, id=-place[ref.id] if ref.id in place else ref.id)
-
-    return tuple(
-        print_call(replace(task, kwargs={name: map_refs(value, renumber) for name, value in task.kwargs.items()}))
-        for task in tasks
-    )
+def _no_answer(reason: str) -> JoinError:
+    return JoinError(f"the joiner asks for another plan, but none is possible: {reason}", text=reason)

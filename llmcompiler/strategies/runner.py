@@ -145,6 +145,7 @@ def _result(run: Run, answer: str | None) -> RunResult:
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
 
 
 def run_sync(work: Coroutine[Any, Any, T]) -> T:
@@ -154,7 +155,11 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
         raise UsageError(
             "run() was called while a worker process imports your script; put the call under `if __name__ == '__main__':`"
         )
-    future = asyncio.run_coroutine_threadsafe(work, _private_loop())
+    loop = _private_loop()
+    if threading.current_thread() is _thread:
+        work.close()
+        raise UsageError("run() was called on the event loop of another run, which would wait for itself; await arun()")
+    future = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return future.result()
     except KeyboardInterrupt:
@@ -163,9 +168,10 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _private_loop() -> asyncio.AbstractEventLoop:
-    global _loop  # one a process, like the interpreter's own threads
+    global _loop, _thread  # one a process, like the interpreter's own threads
     with _lock:
-        if _loop is None or _loop.is_closed():
+        if _loop is None or _thread is None or not _thread.is_alive():  # a forked process has no thread yet
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="llmcompiler loop", daemon=True).start()
+            _thread = threading.Thread(target=_loop.run_forever, name="llmcompiler loop", daemon=True)
+            _thread.start()
         return _loop

@@ -198,6 +198,11 @@ def announce(ready: str) -> None:
     Path(ready).write_text(str(os.getpid()))
 
 
+def reads(path: str) -> str:
+    """Return what comes through a FIFO: opening it says that this runs, its end says that this may go on."""
+    return Path(path).read_text()
+
+
 def prints_and_reads() -> list[str]:
     print("this is no frame")  # noqa: T201
     sys.stdout.flush()

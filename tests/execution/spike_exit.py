@@ -4,8 +4,10 @@ Run by test_border.py, or by hand: PYTHONPATH=. python tests/execution/spike_exi
 """
 
 import asyncio
+import os
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -99,11 +101,25 @@ def thread_in_c() -> None:
     begun.wait()
 
 
+def hang_in_python(ready: str) -> None:
+    Path(ready).write_text("")
+    while True:
+        threading.Event().wait()
+
+
 def process() -> None:
     executor = ProcessExecutor()
     executor.prestart(2)
-    for module, name, kwargs in (("time", "sleep", {}), ("subprocess", "call", {"args": ["sleep", "3600"]})):
-        executor.start(Target(module, name), kwargs, lambda outcome: None)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = f"{folder}/ready"
+        os.mkfifo(ready)
+        here = Target("spike_exit", "hang_in_python", __file__)
+        for target, kwargs in (
+            (here, {"ready": ready}),
+            (Target("subprocess", "call"), {"args": f"echo > {ready}; sleep 3600", "shell": True}),
+        ):
+            executor.start(target, kwargs, lambda outcome: None)
+            Path(ready).read_text()  # it has begun
 
 
 def main(mode: str) -> None:

@@ -477,6 +477,8 @@ class Arguments:
                 return text[begin:here]
             elif not is_triple and self.is_tolerant and braced_ref(text, here):
                 here = braced_ref(text, here)[0]
+            elif not is_triple and self.is_tolerant and text[here] == "\n":
+                break
             else:
                 here += 1
         raise Wrong("unterminated")
