@@ -1,6 +1,7 @@
 """The command line. Exit code 0: complete; 1: failed or partial, with the reason on stderr; 2: wrong use."""
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -8,8 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from llmcompiler import __version__
 from llmcompiler.errors import LLMCompilerError, RunFailed, UsageError
@@ -18,7 +19,7 @@ from llmcompiler.strategies.react import ReAct
 from llmcompiler.strategies.result import RunResult
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
-out, err = Console(), Console(stderr=True)
+out, err = Console(emoji=False), Console(emoji=False, stderr=True)
 
 Question = Annotated[str, typer.Argument(help="What to answer.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Such as openai:gpt-4.1-mini.")]
@@ -57,8 +58,7 @@ def run(
     with _Told():
         agent = _agent(strategy, model, base_url)
         if as_json:
-            result = agent.run(question)
-            _print_json(result.to_dict())
+            result = _run_as_json(agent, question)
         else:
             result = asyncio.run(show_run({strategy: agent}, question, out))[strategy]
             show_summary(result, out)
@@ -79,7 +79,10 @@ def plan(
         assert isinstance(agent, LLMCompiler)
         made = asyncio.run(agent.plan(question))
         text = made.mermaid() if mermaid else str(made)
-        _print_json(json.loads(made.to_json())) if as_json else out.print(text, markup=False, highlight=False)
+        if as_json:
+            _print_json(json.loads(made.to_json()))
+        else:
+            out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -107,11 +110,16 @@ def demo(
     real = model or (
         DEFAULT_MODEL if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") or base_url else None
     )
+    console = Console(quiet=True) if as_json else out
+    ran: list[dict[str, RunResult]] = []
     with _Told():
         for question in questions if everything else questions[number - 1 : number]:
-            results = asyncio.run(show_demo(question, real, base_url, Console(quiet=True) if as_json else out))
-            if as_json:
-                _print_json({name: result.to_dict() for name, result in results.items()})
+            ran.append(asyncio.run(show_demo(question, real, base_url, console)))
+    if as_json:
+        told = [{title: result.to_dict() for title, result in results.items()} for results in ran]
+        _print_json(told if everything else told[0])
+    for results in ran:
+        _exit_for(*results.values())
 
 
 @app.command()
@@ -146,6 +154,8 @@ def main() -> None:
         # Whoever read our output has gone, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    finally:
+        gc.freeze()  # else the interpreter spends 150 ms of its end on a last collection
 
 
 def _agent(strategy: str, model: str | None, base_url: str | None) -> LLMCompiler | ReAct:
@@ -169,15 +179,31 @@ def _print_json(data: object) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
 
 
-def _exit_for(result: RunResult) -> None:
-    if result.status != "complete":
-        err.print(f"partial: stopped by {result.stopped_by}", style="yellow")
+def _run_as_json(agent: LLMCompiler | ReAct, question: str) -> RunResult:
+    try:
+        result = agent.run(question)
+    except RunFailed as failure:
+        _print_json(failure.result.to_dict())
+        raise
+    _print_json(result.to_dict())
+    return result
+
+
+def _exit_for(*results: RunResult) -> None:
+    stopped = [result.stopped_by or "?" for result in results if result.status != "complete"]
+    if stopped:
+        _say("partial:", f"stopped by {', '.join(stopped)}")
         raise typer.Exit(1)
 
 
 def _wrong_use(message: str) -> NoReturn:
-    err.print(f"[red]error:[/red] {escape(message)}")
+    _say("error:", message)
     raise typer.Exit(2)
+
+
+def _say(what: str, message: str) -> None:
+    """Print to stderr, each line whole if it is no terminal."""
+    err.print(Text(what, "red"), Text(message), soft_wrap=not err.is_terminal)
 
 
 class _Told:
@@ -190,9 +216,7 @@ class _Told:
         if isinstance(error, UsageError):
             _wrong_use(str(error))
         if isinstance(error, LLMCompilerError):
-            cause = error.__cause__ if isinstance(error, RunFailed) else None
-            name = type(cause or error).__name__
-            err.print(f"[red]failed:[/red] {escape(str(error))} [dim]({name})[/dim]")
+            _say("failed:", str(error))
             raise typer.Exit(1)
         if isinstance(error, KeyboardInterrupt):
             err.print("interrupted")

@@ -44,6 +44,7 @@ _ACTION = re.compile(
 )
 _OTHER = re.compile(rf"^{_MARK}Action{_MARK}:{_MARK}(?P<name>[^\n(]*)", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(r"<END_OF_RESPONSE>")
+_LINE_END = re.compile(rf"{_MARK}(?:\n|\Z)")
 
 
 def read_decision(text: str, *, was_cut: bool = False) -> Decision:
@@ -84,7 +85,9 @@ def _closing(text: str, start: int, *, was_cut: bool) -> int | None:
     following = _ACTION.search(text, first)
     stop = following.start() if following else len(text)
     rest = text[first + 1 : stop]
-    if _is_balanced(rest) or was_cut:
+    if was_cut:  # an answer that goes on behind this parenthesis lacks its end
+        return first if _LINE_END.match(rest) else None
+    if _is_balanced(rest):
         return first
     return text.rfind(")", first, stop)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from llmcompiler.demo.agents import SEARCH_SECONDS, TIMING, DemoQuestion, demo_agents
 from llmcompiler.observe.console import show_run
@@ -33,7 +34,7 @@ async def show_demo(
     console.print(first.timeline(min(console.width, 120)), markup=False, highlight=False)
     if not console.is_terminal:
         for title, result in results.items():
-            console.print(f"\n{title}: [bold]{escape(result.answer or '')}[/bold]", highlight=False, soft_wrap=True)
+            console.print("\n" + title + ":", Text(result.answer or "", "bold"), highlight=False, soft_wrap=True)
     _compare(results, console)
     return results
 
@@ -46,9 +47,9 @@ def _compare(results: Mapping[str, RunResult], console: Console) -> None:
         table.add_row(title, f"{result.seconds:.2f}", *counts)
     console.print()
     console.print(table)
-    seconds = [result.seconds for result in results.values()]
-    if len(seconds) == 2 and min(seconds) > 0:
-        console.print(f"\n[bold green]{seconds[1] / seconds[0]:.2f} times as fast.[/bold green]", highlight=False)
+    (ours, ours_ran), (other, other_ran) = results.items()
+    ratio = other_ran.seconds / ours_ran.seconds
+    console.print(Text(f"\n{ours}: {ratio:.2f} times as fast as the {other}.", "bold"))
 
 
 def _count(tokens: int | None) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -34,6 +35,7 @@ __all__ = ["ProcessExecutor", "ProcessCall", "Target", "target_of"]
 CLOSE_SECONDS = 0.2
 
 _ALIVE_MILLISECONDS = 250
+_INT = struct.Struct("i")
 # The path comes first of all, so that the worker finds this package and its tools where the parent found them, and not
 # in whatever folder it was started in (which `-m` would put first).
 _BOOT = (
@@ -62,10 +64,14 @@ class _Worker:
         self._poll = select.poll()
         self._poll.register(self._stdout, select.POLLIN)
         self._lock = threading.Lock()
+        self._has_answered = False
         self.is_killed = False
 
-    def ask(self, target: Target, kwargs: Mapping[str, Json]) -> Ended:
-        """Run one call and return how it ended; the worker is killed if it died or talks nonsense."""
+    def ask(self, target: Target, kwargs: Mapping[str, Json]) -> Ended | None:
+        """Run one call and return how it ended. A worker that dies or talks nonsense is ended.
+
+        None means that a worker that had been idle died before the tool began, so another one may have the call.
+        """
         try:
             path = _search_path()
             request = {"target": astuple(target), "kwargs": kwargs} | ({} if path == self._path else {"path": path})
@@ -73,13 +79,30 @@ class _Worker:
         except (TypeError, ValueError, RecursionError) as error:
             return Failed(describe(error, "arguments"))
         self._path = path
+        is_sent = False
         with suppress(Exception):  # whatever it is, this worker is of no more use
             write_frame(self._stdin.fileno(), frame)
+            is_sent = True
             reply = read_frame(self._stdout.fileno(), self._is_alive)
             if reply is not None:
-                return decoded(reply)
+                outcome = decoded(reply)
+                self._has_answered = True
+                return outcome
+        has_begun = is_sent and not self._has_unread()
         self.end()
+        if self._has_answered and not has_begun:
+            return None
         return failed("crash", "ProcessDied", f"the worker process ended with {_code_text(self._process.returncode)}")
+
+    def _has_unread(self) -> bool:
+        """Return whether the worker has left something of the request in the pipe: then it has not begun the tool."""
+        import fcntl  # here, so that systems without them can use the other tiers
+        import termios
+
+        with suppress(OSError):  # where the system cannot tell, the tool may have begun
+            unread = fcntl.ioctl(self._stdin, termios.FIONREAD, bytes(_INT.size))
+            return bool(_INT.unpack(unread)[0])
+        return False
 
     def _is_alive(self) -> bool:
         """Wait for something to read. A closed pipe is something; but one that a tool's own child holds stays open."""
@@ -90,8 +113,8 @@ class _Worker:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether the worker can take a call."""
-        return not self.is_killed and self._process.poll() is None
+        """Return whether the worker can take a call. One that has something to say unasked is dying."""
+        return not self.is_killed and not self._poll.poll(0) and self._process.poll() is None
 
     def kill(self) -> None:
         """Kill the process and its group. Returns at once."""
@@ -222,15 +245,18 @@ class ProcessCall:
                 self._worker.kill()
 
     def _run(self, fleet: _Fleet, target: Target, kwargs: Mapping[str, Json]) -> Ended:
-        worker = fleet.take()
-        with self._lock:
-            is_wanted = not self._is_abandoned
-            self._worker = worker if is_wanted else None
-        outcome = worker.ask(target, kwargs) if is_wanted else Succeeded(None)  # which nobody will see
-        with self._lock:
-            self._worker = None  # before another call gets the worker, which an abandon must not kill then
-        fleet.give_back(worker)
-        return outcome
+        while not self._is_abandoned:
+            worker = fleet.take()
+            with self._lock:
+                is_wanted = not self._is_abandoned
+                self._worker = worker if is_wanted else None
+            outcome = worker.ask(target, kwargs) if is_wanted else None
+            with self._lock:
+                self._worker = None  # before another call gets the worker, which an abandon must not kill then
+            fleet.give_back(worker)
+            if outcome is not None:
+                return outcome
+        return Succeeded(None)  # which nobody will see
 
 
 class ProcessExecutor:

@@ -66,9 +66,10 @@ def _main_target(qualname: str) -> Target:
 
 
 def _file(function: Callable[..., object]) -> str | None:
-    """Return the file of the function's module: a loader may have left it out of `sys.modules`."""
-    module = sys.modules.get(function.__module__)
-    known = vars(module) if module else getattr(inspect.unwrap(function), "__globals__", {})
+    """Return the file of the function's module, of which a loader may have left nothing in `sys.modules`."""
+    known = getattr(inspect.unwrap(function), "__globals__", {})
+    if known.get("__name__") != function.__module__:  # a decorator that copied the name, a builtin, a class
+        known = getattr(sys.modules.get(function.__module__), "__dict__", {})
     file: str | None = known.get("__file__")
     return file
 
@@ -82,8 +83,8 @@ def _path_of(module: str, file: str | None) -> str | None:
     for finder in sys.meta_path:  # importlib's own find_spec would answer from sys.modules
         spec = finder.find_spec(top, None)
         if spec is not None:
-            is_other = module == top and spec.origin and Path(spec.origin).resolve() != Path(file).resolve()
-            return file if is_other else None
+            found = spec.origin if module == top and spec.has_location else None
+            return file if found and Path(found).resolve() != Path(file).resolve() else None
     return file
 
 

@@ -57,12 +57,15 @@ class OpenAIModel:
         self.name = name
         self.skipped_events = 0
         self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        self._key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if self._base_url else "")
+        key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()  # one read from a file ends in a newline
+        self._key = key or ("none" if self._base_url else "")
         if not self._key:
             raise UsageError(
                 f"no key for the model openai:{name}: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, "
                 "or pass base_url= or api_key=; `llmcompiler demo` runs without either"
             )
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise UsageError(f"the key for the model openai:{name} holds characters that a header cannot carry")
         self._connect = connect
         self._options = dict(options or {})
         _import_soon()
@@ -188,7 +191,7 @@ class EventStream:
     """Reads server-sent events of chat completions from bytes, however they are split. Pure.
 
     `skipped` counts events that could not be read; `is_finished` says that the server finished a reply of which something
-    could; `error` is what the server itself says went wrong.
+    could; `error` is what the server itself says went wrong, after which nothing counts.
     """
 
     skipped: int = 0
@@ -201,7 +204,7 @@ class EventStream:
         """Yield what these bytes complete."""
         *lines, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
         for line in lines:
-            if line.startswith(b"data:"):
+            if line.startswith(b"data:") and self.error is None:
                 yield from self._event(line[5:].strip())
 
     def _event(self, data: bytes) -> Iterator[Chunk]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
+from rich.text import Text
 
 from llmcompiler.journal.events import Event, RunEnded
 from llmcompiler.observe.live import RunView, plain_line, usage_text
@@ -30,11 +30,15 @@ async def show_run(agents: Mapping[str, Streaming], question: str, console: Cons
     """Run the agents on one question at the same time, side by side; return their results by title."""
     if console.is_terminal and not console.quiet:
         return await _show_live(agents, question, console)
-    return {title: await _show_plain(agent, question, console, title) for title, agent in agents.items()}
+    results = {}
+    for title, agent in agents.items():
+        if len(agents) > 1:
+            console.print(f"— {title}", highlight=False)
+        results[title] = await _show_plain(agent, question, console)
+    return results
 
 
-async def _show_plain(agent: Streaming, question: str, console: Console, title: str) -> "RunResult":
-    console.print(f"— {title}", highlight=False)
+async def _show_plain(agent: Streaming, question: str, console: Console) -> "RunResult":
     result = None
     async for event in agent.astream(question):
         line = plain_line(event)
@@ -48,7 +52,7 @@ async def _show_plain(agent: Streaming, question: str, console: Console, title: 
 
 async def _show_live(agents: Mapping[str, Streaming], question: str, console: Console) -> dict[str, "RunResult"]:
     views = {title: RunView(title) for title in agents}
-    results: dict[str, RunResult] = {}
+    ends: dict[str, RunEnded] = {}
     loop = asyncio.get_running_loop()
     origin = loop.time()
 
@@ -56,20 +60,26 @@ async def _show_live(agents: Mapping[str, Streaming], question: str, console: Co
         async for event in agents[title].astream(question):
             views[title].take(event)
             if isinstance(event, RunEnded):
-                results[title] = _ended(event)
+                ends[title] = event
 
     def frame() -> RenderableType:
         shown = [view.render(loop.time() - origin) for view in views.values()]
         return _side_by_side(shown, console.width)
 
     with Live(get_renderable=frame, console=console, auto_refresh=False, transient=False) as live:
-        work = asyncio.gather(*(follow(title) for title in agents))
-        while not work.done():
+        work = [asyncio.create_task(follow(title)) for title in agents]
+        try:
+            while not all(run.done() for run in work):
+                live.refresh()
+                await asyncio.wait(work, timeout=1 / FRAMES_A_SECOND)
             live.refresh()
-            await asyncio.wait([work], timeout=1 / FRAMES_A_SECOND)
-        live.refresh()
-        await work
-    return results
+        finally:
+            for run in work:
+                run.cancel()
+            done = await asyncio.gather(*work, return_exceptions=True)
+    for error in filter(None, done):
+        raise error
+    return {title: _ended(ends[title]) for title in agents}
 
 
 def _side_by_side(shown: list[RenderableType], width: int) -> RenderableType:
@@ -91,6 +101,5 @@ def show_summary(result: "RunResult", console: Console) -> None:
     console.print()
     console.print(result.timeline(min(console.width, 120)), markup=False, highlight=False)
     console.print()
-    console.print(f"[bold]{escape(result.answer or '')}[/bold]", highlight=False)
-    seconds = f"{result.seconds:.2f} s"
-    console.print(f"[dim]{seconds} · {usage_text(result.usage.total)}[/dim]", highlight=False)
+    console.print(Text(result.answer or "", "bold"), soft_wrap=not console.is_terminal)
+    console.print(Text(f"{result.seconds:.2f} s · {usage_text(result.usage.total)}", "dim"))

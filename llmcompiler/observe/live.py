@@ -25,7 +25,7 @@ from llmcompiler.journal.events import (
 from llmcompiler.models.model import Usage
 from llmcompiler.plan.outcomes import Cancelled, Failed, Outcome, Skipped, Succeeded
 from llmcompiler.plan.printer import print_call
-from llmcompiler.plan.values import shown
+from llmcompiler.plan.values import Json, shown
 
 _MARKS = {
     "planned": ("○", "dim"),
@@ -58,14 +58,17 @@ class RunView:
     answer: str = ""
     footer: str = ""
     error: str = ""
+    is_read: bool = False  # the plan, to its end
 
     def take(self, event: Event) -> None:
         """Fold one event into the view."""
         match event:
             case PlanStarted(purpose=purpose):
                 self.phase = "the planner writes" if purpose == "plan" else "the planner repairs"
+                self.is_read = False
             case PlanClosed():
-                self.phase = "the plan is read; waiting for the tasks"
+                self.is_read = True
+                self._wait()
             case TaskPlanned(task=task):
                 self.lines[task.id] = _Line(f"{task.id}. {print_call(task)}")
             case TaskRejected(id=id):
@@ -79,7 +82,7 @@ class RunView:
             case TaskEnded(id=id, outcome=outcome):
                 self._ended(self.lines.setdefault(id, _Line(f"{id}.")), outcome, event)
             case AnswerText(text=text):
-                self.phase, self.answer = "the joiner answers", self.answer + text
+                self.phase, self.answer = "the answer comes", self.answer + text
             case JoinDecided(decision=decision):
                 self.answer = decision.answer if isinstance(decision, Finish) else ""
             case Replanned(reason=reason):
@@ -87,11 +90,19 @@ class RunView:
             case RunEnded():
                 self._run_ended(event)
 
+    def _wait(self) -> None:
+        is_over = all(line.ended is not None for line in self.lines.values())
+        self.phase = (
+            "the tasks have ended; waiting for the answer" if is_over else "the plan is read; waiting for the tasks"
+        )
+
     def _ended(self, line: _Line, outcome: Outcome, event: TaskEnded) -> None:
         line.state, line.ended = type(outcome).__name__.lower(), event.at
         line.said = outcome_text(outcome, 60)
         if event.reused_from is not None:
             line.said = f"= task {event.reused_from}"
+        if self.is_read:
+            self._wait()
 
     def _run_ended(self, event: RunEnded) -> None:
         self.phase = ""
@@ -145,9 +156,9 @@ def outcome_text(outcome: Outcome, width: int) -> str:
     match outcome:
         case Succeeded({"value": value, **rest}):
             unit = rest.get("unit")
-            return f"{shown(value, width)} {unit}" if isinstance(unit, str) else shown(value, width)
+            return f"{_value_text(value, width)} {unit}" if isinstance(unit, str) else _value_text(value, width)
         case Succeeded(value):
-            return shown(value, width)
+            return _value_text(value, width)
         case Failed(error):
             text = str(error)
             return text if len(text) <= width else text[:width] + "…"
@@ -155,6 +166,11 @@ def outcome_text(outcome: Outcome, width: int) -> str:
             return f"needs task {cause}"
         case Cancelled():
             return ""
+
+
+def _value_text(value: Json, width: int) -> str:
+    # From five digits on; a year stays as it is.
+    return f"{value:,}" if type(value) is int and abs(value) >= 10_000 else shown(value, width)
 
 
 def usage_text(usage: Usage) -> str:

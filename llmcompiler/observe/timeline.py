@@ -19,7 +19,7 @@ def draw(rows: Sequence[Row], seconds: float, width: int = 100) -> str:
     """Return one line a row: label, bar, duration and how it ended; a dot stands for waiting since it was planned."""
     if not rows:
         return "no task was planned"
-    label = min(max(len(row.label) for row in rows), max(16, width * 2 // 5))
+    label = min(max(len(row.label) for row in rows), max(16, min(width // 2, width - 40)))
     chart = max(10, width - label - 22)
     scale = chart / max(seconds, *(row.ended or 0.0 for row in rows), 1e-9)
     lines = [

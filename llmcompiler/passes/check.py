@@ -1,5 +1,6 @@
 """The check of one task against its tool: the tool exists, the arguments bind, the literals fit the schema."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -102,7 +103,7 @@ def _parameter(spec: ToolSpec, name: str) -> str:
 
 
 def _literal(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else {None: "null", True: "true", False: "false"}.get(value, str(value))  # type: ignore[call-overload, no-any-return]
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def type_text(schema: object) -> str:

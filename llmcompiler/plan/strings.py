@@ -21,7 +21,7 @@ BARE_REF = re.compile(rf"\$(\d+)({PATH})")
 _IN_TEXT = re.compile(rf"\$(?:(?P<dollar>\$)|(?P<bare>\d+)|\{{(?P<id>\d+)(?P<path>{PATH})\}})")
 _STEP = re.compile(rf"\.(\w+)|\[\s*(-?\d+)\s*\]|\[\s*({_QUOTED})\s*\]")
 _ESCAPE = re.compile(
-    r"\\(?:(\n|\r\n)|([\\'\"/abfnrtv])|([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^}]*)\})"
+    r"\\(?:(\n|\r\n)|([\\'\"/abfnrtv])|([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^}]{1,99})\})"
 )
 _SIMPLE = dict(zip("\\'\"/abfnrtv", "\\'\"/\a\b\f\n\r\t\v", strict=True))
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")

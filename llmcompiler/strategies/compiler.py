@@ -10,8 +10,8 @@ from llmcompiler.journal.events import Event
 from llmcompiler.models.model import Model
 from llmcompiler.models.provider import model_of
 from llmcompiler.passes.parse import plan_of
-from llmcompiler.passes.reader import Reading
-from llmcompiler.plan.diagnostics import errors_in, render
+from llmcompiler.passes.reader import Reading, Rejected
+from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.plan import Plan
 from llmcompiler.strategies import runner
 from llmcompiler.strategies.limits import Limits
@@ -105,12 +105,10 @@ class LLMCompiler:
             await run.end_background()
         if planner.cut is not None:
             raise planner.cut
-        wrong = errors_in(d for reading in sink.readings for d in getattr(reading, "diagnostics", ()))
-        plan = plan_of(sink.readings, reader)
-        broken = [error for error in wrong if error.task_id not in {task.id for task in plan}]
+        broken = [error for reading in sink.readings if isinstance(reading, Rejected) for error in reading.diagnostics]
         if broken:
             raise PlanError(f"the plan has errors\n{render(broken, reader.text)}", diagnostics=broken, text=reader.text)
-        return plan
+        return plan_of(sink.readings, reader)
 
     def close(self) -> None:
         """Release idle processes. Nothing of an agent that is not closed keeps the interpreter from exiting."""

@@ -21,9 +21,10 @@ class Limits:
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("parallel_tasks", 1), ("tasks", 1), ("replans", 0), ("seconds", 0), ("tokens", 1)):
+        for name, least in (("parallel_tasks", 1), ("tasks", 1), ("replans", 0), ("tokens", 1)):
             value = getattr(self, name)
-            if value is None and name in ("seconds", "tokens"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
-                raise UsageError(f"limit {name}={value!r} must be a number of at least {least}")
+            if not (type(value) is int and value >= least) and not (value is None and name == "tokens"):
+                raise UsageError(f"limit {name}={value!r} must be a whole number of at least {least}")
+        seconds = self.seconds
+        if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+            raise UsageError(f"limit seconds={seconds!r} must be a number of more than 0, or None")

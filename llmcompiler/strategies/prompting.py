@@ -1,6 +1,6 @@
 """Prompts of the compiler: strict templates, the tools as the planner sees them, examples with their plans.
 
-A template names its slots as `{{slot}}`; a slot that nobody fills, and a value that no slot takes, are errors.
+A template names its slots as `{{slot}}`; a slot that nobody fills, and a text that no slot takes, are errors.
 """
 
 import re
@@ -14,24 +14,23 @@ from llmcompiler.errors import PlanError, UsageError
 from llmcompiler.passes.check import signature
 from llmcompiler.passes.parse import read_plan
 from llmcompiler.plan.diagnostics import did_you_mean
+from llmcompiler.plan.plan import Plan
 from llmcompiler.plan.tools import Effect
 from llmcompiler.toolkit.registry import Registry
 
 Example: TypeAlias = tuple[str, str]
-Examples: TypeAlias = str | Sequence[Example] | None
+Examples: TypeAlias = str | Sequence[tuple[str, str | Plan]] | None
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
 def fill(template: str, **values: str) -> str:
-    """Return the template with its slots filled. Raises `UsageError` for a slot without a value or the reverse."""
+    """Return the template with its slots filled. Raises `UsageError` for a slot without a value or a text without a slot."""
     slots = set(_SLOT.findall(template))
-    if slots != set(values):
-        missing, unused = sorted(slots - set(values)), sorted(set(values) - slots)
-        raise UsageError(
-            f"this template has {'unknown slots ' + ', '.join(missing) if missing else 'no slot ' + ', '.join(unused)}; "
-            f"its slots are {', '.join(sorted(values))}"
-        )
+    unknown, unused = sorted(slots - set(values)), sorted(name for name in set(values) - slots if values[name])
+    if unknown or unused:
+        what = f"unknown slots {', '.join(unknown)}" if unknown else f"no slot for {', '.join(unused)}"
+        raise UsageError(f"a template has {what}; its slots are {', '.join(f'{{{{{name}}}}}' for name in values)}")
     return _SLOT.sub(lambda slot: values[slot[1]], template).strip() + "\n"
 
 
@@ -59,13 +58,20 @@ def load_examples(examples: Examples) -> list[Example]:
     if examples is None:
         return []
     if not isinstance(examples, str):
-        return [(str(question), str(plan)) for question, plan in examples]
+        return [_pair(example) for example in examples]
     folder = bundled("prompts") / "examples"
     path = folder / f"{examples}.plan"
     if not path.is_file():
         names = sorted(found.stem for found in folder.glob("*.plan"))
         raise UsageError(f"there are no examples named {examples!r}; {did_you_mean(examples, names)}")
     return read_examples(path)
+
+
+def _pair(example: object) -> Example:
+    match example:
+        case (str(question), str() | Plan() as plan):
+            return question, str(plan)
+    raise UsageError(f"an example is a pair of a question and a plan, not {example!r}"[:300])
 
 
 def read_examples(path: Path) -> list[Example]:

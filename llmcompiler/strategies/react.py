@@ -11,22 +11,23 @@ from llmcompiler.errors import JoinError, LimitReached
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.execution.workshop import Workshop
-from llmcompiler.joiner import Finish, describe, read_decision
-from llmcompiler.journal.events import Event, JoinDecided
+from llmcompiler.joiner import AnswerReader, Finish, describe, read_decision
+from llmcompiler.journal.events import AnswerText, Event, JoinDecided, PlanClosed, PlanStarted, PlanText, TaskRejected
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import model_of
-from llmcompiler.passes.reader import Accepted, PlanReader
+from llmcompiler.passes.reader import Accepted, Pending, PlanReader
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.tasks import Task
-from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed
+from llmcompiler.scheduling import messages
 from llmcompiler.strategies import runner
 from llmcompiler.strategies.limits import Limits
 from llmcompiler.strategies.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.strategies.result import RunResult
-from llmcompiler.strategies.run import Means, Run
+from llmcompiler.strategies.run import Means, Reply, Run
 from llmcompiler.toolkit.registry import Registry, registry_of
 
 _ACTION = re.compile(r"^[\s*_>-]*Action[\s*_]*:[\s*_]*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_FINAL = re.compile(r"[\s*_`]*(?:Finish|Replan)\b", re.IGNORECASE)
 _STOP = "\nObservation:"
 
 
@@ -83,27 +84,24 @@ class _Loop:
     def __init__(self, run: Run, model: Model, system: str) -> None:
         self._run, self._model, self._system = run, model, system
         self._transcript = ""
-        self._refused = 0  # actions that could not be read
+        self._refusals = 0  # actions that could not be read
 
     async def answer(self) -> str:
         """Return the answer. Raises `LimitReached` or `ModelError`."""
-        while len(self._run.driver.tasks) < self._run.limits.tasks:
+        while True:
+            self._run.journal.emit(PlanStarted, "plan")
             text = await self._reply("")
-            try:
-                decision = read_decision(text)
-            except JoinError:
-                decision = None
-            if isinstance(decision, Finish):
-                self._run.journal.emit(JoinDecided, decision)
-                return decision.answer
-            observation = await self._observe(text)
-            self._transcript += f"{text}\nObservation: {observation}\n"
-        raise LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
+            done = await self._act(text)
+            if isinstance(done, Finish):
+                self._run.journal.emit(JoinDecided, done)
+                return done.answer
+            self._transcript += f"{text}\nObservation: {done}\n"
 
     async def best_answer(self, why: str) -> str:
         """Return the model's answer from what it has seen."""
         note = f"The work was stopped: {why}. No further action is possible: reply with Action: Finish(answer)."
         decision = read_decision(await self._reply(note))
+        self._run.journal.emit(JoinDecided, decision)
         if isinstance(decision, Finish):
             return decision.answer
         raise JoinError("no answer", text=decision.reason)
@@ -111,32 +109,64 @@ class _Loop:
     async def _reply(self, note: str) -> str:
         user = f"Question: {self._run.question}\n{self._transcript}{note}"
         prompt = Prompt((Message("system", self._system), Message("user", user)), "agent", (_STOP,))
-        return (await self._run.ask(self._model, prompt)).text.strip()
+        reply, answer = Reply(), AnswerReader()
+        async for text in self._run.stream(self._model, prompt, reply):
+            self._run.journal.emit(PlanText, text)
+            piece = answer.feed(text)
+            if piece:
+                self._run.journal.emit(AnswerText, piece)
+        return reply.text.strip()
 
-    async def _observe(self, text: str) -> str:
-        """Run the action in a reply; return what the model is to see of it."""
-        found = _ACTION.search(text)
-        driver = self._run.driver
+    async def _act(self, text: str) -> Finish | str:
+        """Return the answer in a reply, or what the model is to see of its first action."""
+        first = _ACTION.search(text)
+        if first is None or _FINAL.match(first[1]):
+            try:
+                decision = read_decision(text)
+            except JoinError as error:
+                if first is not None:
+                    return self._refused(str(error))
+            else:
+                if isinstance(decision, Finish):
+                    return decision
+        return await self._call(first[1].strip() if first else text)
+
+    def _refused(self, complaint: str) -> str:
+        self._refusals += 1
+        if self._refusals > self._run.limits.tasks:
+            raise LimitReached("too many actions that could not be read", limit="tasks")
+        return complaint
+
+    async def _call(self, action: str) -> str:
+        """Run the call in an action; return what the model is to see of it."""
+        driver, journal = self._run.driver, self._run.journal
         id = max(driver.tasks, default=0) + 1
         reader = PlanReader(self._run.workshop.registry.checks(), known=driver.outcomes)
-        action = found[1].strip() if found else text
         readings = [*reader.feed(f"{id}. {action}\n{id + 1}. join()"), *reader.close()]
         tasks = [reading.task for reading in readings if isinstance(reading, Accepted)]
-        if len(tasks) != 1:
-            complaint = render(reader.errors, reader.text) or "no action could be read; write Action: tool(arguments)"
-            self._refused += 1
-            if self._refused > self._run.limits.tasks:
-                raise LimitReached("too many actions that could not be read", limit="tasks")
-            return complaint
-        return await self._execute(tasks[0])
+        if len(tasks) == 1:
+            return await self._execute(tasks[0], reader)
+        for reading in readings:
+            if isinstance(reading, Pending) and reading.diagnostics:
+                journal.emit(TaskRejected, reading.id, reading.tool, reading.diagnostics, False)
+        self._close(reader, complete=False)
+        complaint = render(reader.errors, reader.text) or "no action could be read; write Action: tool(arguments)"
+        return self._refused(complaint)
 
-    async def _execute(self, task: Task) -> str:
-        driver = self._run.driver
+    async def _execute(self, task: Task, reader: PlanReader) -> str:
+        driver, limit = self._run.driver, self._run.limits.tasks
+        if len(driver.tasks) >= limit:
+            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
         if driver.outcomes:
-            self._run.journal.round += 1
-            driver.post(PlanOpened())
+            driver.post(messages.PlanOpened())
         driver.add(task)
-        driver.post(PlanClosed(complete=True))
-        driver.post(PlanSealed())
+        self._close(reader, complete=True)
+        driver.post(messages.PlanClosed(complete=True))
+        driver.post(messages.PlanSealed())
         await driver.round_over()
+        self._run.journal.round += 1
         return describe(driver.outcomes[task.id]).removeprefix("   -> ")
+
+    def _close(self, reader: PlanReader, *, complete: bool) -> None:
+        counts = (reader.skipped, reader.ignored, reader.text)
+        self._run.journal.emit(PlanClosed, complete, reader.count, reader.errors, tuple(reader.notes), *counts)

@@ -168,7 +168,9 @@ class Rounds:
     async def join(self, *, is_last: bool, note: str = "") -> Decision:
         """Return the joiner's decision; a reply that cannot be read is asked for once more, then raises `JoinError`."""
         if self._broken is not None:
-            note = f"{note} The plan broke off before its end ({self._broken}); what was not started is not here.".strip()
+            note = (
+                f"{note} The plan broke off before its end ({self._broken}); what was not started is not here.".strip()
+            )
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
         system = fill(self._prompts.system, replan_rule=LAST_ROUND if is_last else MAY_REPLAN)
         prompt = Prompt(

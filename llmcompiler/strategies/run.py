@@ -84,6 +84,7 @@ class Run:
     async def stream(self, model: Model, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
         """Yield the text of a reply, counting what it uses. Raises `ModelError`, or `LimitReached` for tokens."""
         usage, pieces = None, 0
+        self._check_tokens()  # what another request has told of its use may have come late
         try:
             async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:
                 async for chunk in chunks:

@@ -24,9 +24,11 @@ def load_module(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[name]
-        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        if isinstance(error, (Exception, SystemExit)):
+            raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise
     return module
 
 

@@ -35,7 +35,9 @@ class Registry(Mapping[str, Tool[..., Any]]):
     def __len__(self) -> int:
         return len(self._tools)
 
-    def __or__(self, other: "Registry") -> "Registry":
+    def __or__(self, other: object) -> "Registry":
+        if not isinstance(other, Registry):
+            return NotImplemented
         return Registry([*self.values(), *other.values()])
 
     def __repr__(self) -> str:
@@ -56,4 +58,8 @@ class Registry(Mapping[str, Tool[..., Any]]):
 
 def registry_of(tools: "Registry | Iterable[object]") -> Registry:
     """Return a registry for whatever names tools: a registry, tools, functions."""
-    return tools if isinstance(tools, Registry) else Registry(tools)
+    if isinstance(tools, Registry):
+        return tools
+    if isinstance(tools, (str, Mapping)) or not isinstance(tools, Iterable):
+        raise UsageError(f"tools must be a list of functions or a Registry, not {tools!r}")
+    return Registry(tools)

@@ -6,6 +6,8 @@ integer, "true" to a boolean, anything but null to its JSON text. Nothing is eve
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
@@ -23,7 +25,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 }
 _SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "type"})
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_PASSES = 10  # a converted value may uncover another one that does not fit, seldom more than once
 
 
 class ArgumentsRefused(ValueError):
@@ -33,11 +36,17 @@ class ArgumentsRefused(ValueError):
 class _Hole:
     """Stands where a ref will put a value that is not known yet."""
 
+    def __repr__(self) -> str:
+        return "a ref"
+
 
 class _TextHole(str):
     """Stands for a string whose content is not known yet."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "text with a ref"
 
 
 _HOLE = _Hole()
@@ -61,7 +70,9 @@ class ArgumentSchema:
 
     @cached_property
     def _validator(self) -> Any:
-        return _validator_class()(dict(self._parameters))
+        from referencing import Registry
+
+        return _validator_class()(dict(self._parameters), registry=Registry())  # without it $refs are fetched
 
     def problems(self, arguments: Mapping[str, Value]) -> list[Problem]:
         """Return what is wrong with the literals; refs pass, since their values are not known yet."""
@@ -74,16 +85,16 @@ class ArgumentSchema:
         """Return arguments that fit, exactly converted where needed. Raises `ArgumentsRefused`; may change its input."""
         if self._fits(arguments):
             return arguments
-        for _ in range(100):
-            error = next(iter(self._validator.iter_errors(arguments)), None)
-            if error is None:
-                return _integers(arguments, self._simple)
-            if not _convert(error, arguments):
-                problem = _problem(error)
+        for _ in range(_PASSES):
+            errors = list(self._validator.iter_errors(arguments))
+            if not errors:
+                return arguments
+            if not any([_convert(error, arguments) for error in errors]):
+                problem = _problem(errors[0])
                 raise ArgumentsRefused(
                     f"argument {problem.parameter!r}: {problem.message}" if problem.parameter else problem.message
                 )
-        raise ArgumentsRefused("too many values of the wrong type")
+        raise ArgumentsRefused("these values fit no reading of the schema")
 
     def _fits(self, data: Mapping[str, Any]) -> bool:
         """Return whether the arguments are plainly right; False says that the full schema must decide."""
@@ -119,16 +130,59 @@ def _holed(value: Value) -> Any:
 
 @cache
 def _validator_class() -> Any:
-    """Return a 2020-12 validator that lets holes pass. Imported here: 60 ms that simple schemas do not need."""
+    """Return a 2020-12 validator that lets holes pass. Imported here: 60 ms that simple schemas do not need.
+
+    To JSON schema 3.0 is an integer; to a Python function that asks for an int it is none.
+    """
     from jsonschema import Draft202012Validator, validators
 
     wrapped = {word: _passing_holes(word, check) for word, check in Draft202012Validator.VALIDATORS.items()}
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     extend: Any = validators.extend
-    return extend(Draft202012Validator, wrapped)
+    return extend(Draft202012Validator, wrapped, type_checker=types)
+
+
+def schema_problem(parameters: object) -> str:
+    """Return why a JSON schema cannot be that of a tool's arguments, "" if it can."""
+    from jsonschema import Draft202012Validator, FormatChecker
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
+        return f"expected one of type object, found {str(parameters)[:100]}"
+    schema = dict(parameters)
+    try:
+        # No formats: a pattern may be of another dialect than Python's.
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
+    except SchemaError as error:
+        return f"{error.json_path}: {error.message[:300]}"
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    for ref in _schema_refs(schema):
+        try:
+            resolver.lookup(ref)
+        except Unresolvable:
+            return f"$ref {ref!r} leads nowhere, and nothing is fetched"
+    return ""
+
+
+def _schema_refs(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for part in schema.values():
+            yield from _schema_refs(part)
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _schema_refs(part)
 
 
 _ABOUT_TYPES = frozenset({"type", "$ref", "$dynamicRef", "allOf", "anyOf", "oneOf"})
-_ABOUT_ALL = frozenset({"enum", "const", "uniqueItems", "contains", "not", "oneOf", "if", "dependentSchemas"})
+_ABOUT_ALL = frozenset(
+    {"enum", "const", "uniqueItems", "contains", "not", "oneOf", "if", "dependentSchemas"}
+    | {"unevaluatedItems", "unevaluatedProperties"}
+)
 
 
 def _passing_holes(word: str, check: Any) -> Any:
@@ -137,7 +191,8 @@ def _passing_holes(word: str, check: Any) -> Any:
             return
         if word in _ABOUT_ALL and _has_hole(instance):
             return
-        yield from check(validator, value, instance, schema) or ()
+        with suppress(re.error):  # a pattern in a dialect that is not Python's: left to the tool
+            yield from check(validator, value, instance, schema) or ()
 
     return checked
 
@@ -165,11 +220,11 @@ def _problem(error: Any) -> Problem:
 
 
 def _say(error: Any) -> str:
-    instance = "text with a ref" if isinstance(error.instance, _TextHole) else _shown(error.instance)
+    instance = repr(error.instance) if isinstance(error.instance, _TextHole) else _shown(error.instance)
     match error.validator:
         case "type":
-            wanted = error.validator_value
-            return f"expected {wanted if isinstance(wanted, str) else ' or '.join(wanted)}, found {_kind(error.instance)} {instance}"
+            wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+            return f"expected {' or '.join(wanted)}, found {_kind(error.instance)} {instance}"
         case "anyOf" | "oneOf":
             wanted = [
                 option.get("type", "another form") for option in error.validator_value if isinstance(option, Mapping)
@@ -197,14 +252,17 @@ def _convert(error: Any, arguments: dict[str, Json]) -> bool:
     path = list(error.absolute_path)
     if not path:
         return False
-    for wanted in _wanted_types(error):
-        found, value = _exact(error.instance, wanted)
-        if found:
-            here: Any = arguments
-            for step in path[:-1]:
-                here = here[step]
-            here[path[-1]] = value
-            return True
+    here: Any = arguments
+    with suppress(LookupError, TypeError):  # what held the value may have been converted itself
+        for step in path[:-1]:
+            here = here[step]
+        if here[path[-1]] is not error.instance:
+            return False
+        for wanted in _wanted_types(error):
+            found, value = _exact(error.instance, wanted)
+            if found:
+                here[path[-1]] = value
+                return True
     return False
 
 
@@ -222,9 +280,10 @@ def _exact(value: Any, wanted: str) -> tuple[bool, Json]:
     match value, wanted:
         case str(), "integer" if _INTEGER.fullmatch(value.strip()):
             return True, int(value)
+        case float(), "integer" if value.is_integer():
+            return True, int(value)
         case str(), "number" if _NUMBER.fullmatch(value.strip()):
-            text = value.strip()
-            return True, int(text) if _INTEGER.fullmatch(text) else float(text)
+            return _number(value.strip())
         case (("true" | "false"), "boolean"):
             return True, value == "true"
         case ((bool() | int() | float() | list() | dict()), "string"):
@@ -232,9 +291,8 @@ def _exact(value: Any, wanted: str) -> tuple[bool, Json]:
     return False, None
 
 
-def _integers(arguments: dict[str, Json], simple: Mapping[str, str]) -> dict[str, Json]:
-    # JSON schema takes 3.0 for an integer; a Python function that asks for an int gets one.
-    for name, value in arguments.items():
-        if isinstance(value, float) and simple.get(name) == "integer":
-            arguments[name] = int(value)
-    return arguments
+def _number(text: str) -> tuple[bool, Json]:
+    if _INTEGER.fullmatch(text):
+        return True, int(text)
+    number = float(text)
+    return Decimal(text) == Decimal(repr(number)), number

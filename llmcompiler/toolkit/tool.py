@@ -3,6 +3,7 @@
 import functools
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tenacity.wait import wait_base
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.tools import Effect, Policy, Tier, ToolSpec
 from llmcompiler.plan.values import Json
-from llmcompiler.toolkit.schema import ArgumentSchema
+from llmcompiler.toolkit.schema import ArgumentSchema, schema_problem
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,9 +36,11 @@ class Tool(Generic[P, R]):
         # Coroutine functions run on the loop, others in threads, unless the policy says where.
         self.tier: Tier = spec.policy.isolate or ("loop" if self.is_async else "thread")
         self._adapters = _adapters(function)
-        functools.update_wrapper(cast("Callable[..., Any]", self), function)
+        # Without `updated`: an attribute of the function, such as `spec`, would replace one of ours.
+        functools.update_wrapper(cast("Callable[..., Any]", self), function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -126,19 +129,25 @@ def _make(
         raise UsageError(f"{function!r} is a tool already")
     if not callable(function):
         raise UsageError(f"{function!r} is not callable, so it cannot be a tool")
-    named = name or str(getattr(function, "__name__", type(function).__name__))
+    inner = _inner(function)
+    named = str(getattr(inner, "__name__", type(inner).__name__)) if name is None else name
     try:
         declared = Effect(effect)
     except ValueError:
         raise UsageError(f"tool {named}: effect {effect!r} is none of {', '.join(Effect)}") from None
-    said = inspect.getdoc(function) if description is None else description
-    spec = ToolSpec(named, said or "", parameters or _schema(function, named), declared, policy)
+    said = inspect.getdoc(inner) if description is None else description
+    schema = _schema(function, named) if parameters is None else _given(parameters, named)
+    spec = ToolSpec(named, said or "", schema, declared, policy)
     _check_spec(spec)
     made = Tool(function, spec, wait=wait)
     if made.tier == "loop" and not made.is_async:
-        raise UsageError(f"tool {named}: isolate='loop' needs a coroutine function, since a plain one would block the loop")
+        raise UsageError(
+            f"tool {named}: isolate='loop' needs a coroutine function, since a plain one would block the loop"
+        )
     if made.tier == "thread" and made.is_async:
-        raise UsageError(f"tool {named}: isolate='thread' needs a plain function; a coroutine function runs on the loop")
+        raise UsageError(
+            f"tool {named}: isolate='thread' needs a plain function; a coroutine function runs on the loop"
+        )
     return made
 
 
@@ -152,55 +161,116 @@ def as_tool(candidate: object) -> Tool[..., Any]:
 
 
 def _check_spec(spec: ToolSpec) -> None:
-    policy = spec.policy
     if not _NAME.fullmatch(spec.name):
         raise UsageError(
-            f"tool {spec.name!r}: a name is letters, digits, '_', '.', '-' and '/', and begins with a letter"
+            f"tool {spec.name!r}: a name is letters, digits, '_', '.', '-' and '/', and begins with a letter; give name="
         )
     if spec.name.lower() == "join":
         raise UsageError("a tool may not be named join: that word ends a plan")
-    if spec.effect is Effect.WRITE and policy.retries:
+    _check_policy(spec.name, spec.policy)
+    if spec.effect is Effect.WRITE and spec.policy.retries:
         raise UsageError(f"tool {spec.name}: effect write refuses retries, since an attempt may have had its effect")
-    if policy.timeout is not None and not policy.timeout > 0:
-        raise UsageError(f"tool {spec.name}: timeout must be more than 0 seconds, or None")
-    if policy.retries < 0 or (policy.concurrency is not None and policy.concurrency < 1):
-        raise UsageError(f"tool {spec.name}: retries must be 0 or more, concurrency 1 or more")
+
+
+def _check_policy(name: str, policy: Policy) -> None:
+    for what, seconds in (("timeout", policy.timeout), ("expected", policy.expected)):
+        if seconds is not None and not (_is_number(seconds) and seconds > 0):
+            raise UsageError(f"tool {name}: {what} must be more than 0 seconds, or None; it is {seconds!r}")
+    for what, count, least in (("retries", policy.retries, 0), ("concurrency", policy.concurrency, 1)):
+        if type(count) is not int and not (count is None and least):
+            raise UsageError(f"tool {name}: {what} must be a whole number; it is {count!r}")
+        if count is not None and count < least:
+            raise UsageError(f"tool {name}: {what} must be {least} or more; it is {count}")
     if policy.isolate not in (None, "loop", "thread", "process"):
-        raise UsageError(f"tool {spec.name}: isolate {policy.isolate!r} is none of loop, thread, process")
+        raise UsageError(f"tool {name}: isolate {policy.isolate!r} is none of loop, thread, process")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _given(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    problem = schema_problem(parameters)
+    if problem:
+        raise UsageError(f"tool {name}: parameters are no JSON schema of an object: {problem}")
+    return parameters
 
 
 def _schema(function: Callable[..., Any], name: str) -> Mapping[str, Any]:
-    for parameter in _signature(function, name).parameters.values():
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"tool {name}: it has no readable signature; wrap it in a function") from error
+    for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             raise UsageError(
                 f"tool {name}: argument {parameter} cannot be given by name; make it an ordinary parameter"
             )
+    hints: dict[str, Any] = {}
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", function))
-        return adapter.json_schema()
+        hints = _hints(function)
+        return _json_schema(_stub(signature, hints))
     except (PydanticUserError, NameError, TypeError) as error:
-        raise UsageError(f"tool {name}: no schema can be made of its signature: {error}") from error
+        culprit = next((f"argument {name!r}" for name, hint in hints.items() if not _has_schema(hint)), "a signature")
+        said = str(error).partition(". Set ")[0].partition("\n")[0]
+        raise UsageError(
+            f"tool {name}: {culprit} that JSON schema cannot describe: {said}; "
+            "annotate with types of JSON, dataclasses or pydantic models, or pass parameters="
+        ) from error
 
 
-def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+def _stub(signature: inspect.Signature, hints: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function of that signature: pydantic does not read every callable, and stumbles over return types."""
+
+    def stub() -> None: ...
+
+    stub.__signature__ = signature.replace(return_annotation=signature.empty)  # type: ignore[attr-defined]
+    stub.__annotations__ = hints
+    return stub
+
+
+def _json_schema(kind: Any) -> Mapping[str, Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    return adapter.json_schema()
+
+
+def _has_schema(hint: Any) -> bool:
     try:
-        return inspect.signature(function)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"tool {name}: it has no readable signature; wrap it in a function") from error
+        _json_schema(hint)
+    except (PydanticUserError, NameError, TypeError):
+        return False
+    return True
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
-    call = getattr(type(function), "__call__", None)  # of an object with an async __call__
-    return inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(call)
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of the parameters, by name. Raises `NameError`, `TypeError` or `ValueError`."""
+    signature = inspect.signature(function)
+    written = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    inner = inspect.unwrap(_inner(function))
+    inner = inner if inspect.isroutine(inner) or isinstance(inner, type) else type(inner).__call__
+    names = getattr(inspect.unwrap(inner), "__globals__", None) or vars(sys.modules[inner.__module__])
+    known = {name: hint for name, hint in written.items() if hint is not signature.empty}
+    return typing.get_type_hints(_stub(signature, known), globalns=names, include_extras=True)
+
+
+def _is_async(function: Any) -> bool:
+    call = type(function).__call__  # of an object with an async __call__
+    return any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function), call)))
+
+
+def _inner(function: Any) -> Any:
+    """Return the function that partials stand for, whose name and description are theirs."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def _adapters(function: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
     """Return an adapter for each parameter whose annotation is more than plain JSON data."""
     try:
-        hints = typing.get_type_hints(inspect.unwrap(function), include_extras=True)
-    except (TypeError, NameError):
+        hints = _hints(function)
+    except (TypeError, NameError, ValueError):
         return {}
-    hints.pop("return", None)
     return {name: TypeAdapter(hint) for name, hint in hints.items() if not _is_plain(hint)}
 
 

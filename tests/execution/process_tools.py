@@ -11,12 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
-
-from llmcompiler import tool
 
 IMPORTED_WITH = os.environ.get("LLMCOMPILER_WORKER")
 LABEL = contextvars.ContextVar("LABEL", default="unset")
@@ -213,22 +209,6 @@ def prints_and_reads() -> list[str]:
 
 def flag_while_importing() -> str | None:
     return IMPORTED_WITH
-
-
-@tool
-def decorated(day: date, offsets: list[int]) -> str:
-    """Return the type of the first argument, so that it shows what the annotations made of it."""
-    return f"{type(day).__name__} {day.year} {sum(offsets)}"
-
-
-@dataclass
-class Peak:
-    name: str
-    height: int
-
-
-def undecorated(peak: Peak) -> str:
-    return f"{type(peak).__name__} {peak.name}"
 
 
 class Tools:

@@ -5,12 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmcompiler import Failed, LLMCompiler, RunFailed, RunResult, Skipped, Succeeded, tool
+from tenacity import wait_none
+
+from llmcompiler import Failed, LLMCompiler, ModelRetries, RunFailed, RunResult, Skipped, Succeeded, tool
 from llmcompiler.journal.events import Event, PlanClosed, TaskRejected, TaskStarted
 from llmcompiler.models.model import Prompt
 from llmcompiler.plan.printer import print_call
 from llmcompiler.testing import ScriptedModel, run_virtual
 from llmcompiler.testing.scripted import ScriptedReply
+from llmcompiler.testing.server import LoopbackServer
 
 QUESTION = "How much taller is Everest than K2?"
 FINISH = "Thought: that is enough.\nAction: Finish(done)<END_OF_RESPONSE>"
@@ -21,6 +24,7 @@ FACTS = {"Everest": 8849, "K2": 8611, "Elbrus": 5642, "Denali": 6190}
 class Toolbox:
     """A few tools of every effect; `calls` says in order what each was called with, `of(name)` those of one tool."""
 
+    seconds: float = 1.0  # that a search takes
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
@@ -36,7 +40,7 @@ class Toolbox:
         async def search(query: str) -> dict:
             """Return the height of a mountain."""
             self.calls.append(("search", {"query": query}))
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self.seconds)
             return {"name": query, "value": FACTS[query]}
 
         return search
@@ -173,14 +177,27 @@ async def ran(agent: LLMCompiler, prompts: Sequence[Prompt] = ()) -> Ran:
     return Ran(result, failure, tuple(prompts), result.events)
 
 
-def compiled(tools: Iterable[object], *replies: ScriptedReply, **options: Any) -> Ran:
-    """Run the question on virtual time, where a hang is an error. The replies come in the order of the requests.
+def compiled(tools: Iterable[object], *replies: ScriptedReply, real: bool = False, **options: Any) -> Ran:
+    """Run the question with replies in the order of the requests; every one must be asked for, and nothing beyond them.
 
-    Every reply must be asked for, and nothing beyond them.
+    Time is virtual, where a hang is an error, unless it is `real`, for tools in threads: they know no virtual time.
     """
 
     async def work() -> Ran:
         with ScriptedModel(replies) as model:
-            return await ran(LLMCompiler(model, list(tools), examples=[], **options), model.prompts)
+            async with asyncio.timeout(20 if real else None):
+                return await ran(LLMCompiler(model, list(tools), examples=[], **options), model.prompts)
 
-    return run_virtual(work())
+    return asyncio.run(work()) if real else run_virtual(work())
+
+
+def served(tools: Iterable[object], server: LoopbackServer, **options: Any) -> Ran:
+    """Run the question against a server on loopback, in real time; a hang is an error after 20 seconds."""
+
+    async def work() -> Ran:
+        options.setdefault("retries", ModelRetries(wait=wait_none()))
+        agent = LLMCompiler("openai:m", list(tools), base_url=server.base_url, api_key="any", examples=[], **options)
+        async with asyncio.timeout(20):
+            return await ran(agent)
+
+    return asyncio.run(work())

@@ -1,7 +1,6 @@
 """The parser and the oracle, two readings of one grammar, agree on every text."""
 
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcompiler.plan.parser import CallRefused, JoinRead, NoteRead, PlanParser, TaskRead
@@ -52,7 +51,7 @@ def assert_agreed(text):
     assert ours == theirs
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 @given(plan_texts())
 def test_parser_and_oracle_agree_on_texts_that_look_like_plans(text):
     assert_agreed(text)

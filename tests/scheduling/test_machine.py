@@ -301,15 +301,10 @@ class Machine(RuleBasedStateMachine):
         self.tell(self.task(data, self.last_id), more)
 
     @precondition(is_writing)
-    @rule(more=st.booleans())
-    def pend(self, more: bool) -> None:
-        self.last_id += 1
-        self.tell(TaskPending(self.last_id), more)
-
-    @some(State.INVALID)
     @rule(data=st.data(), more=st.booleans())
-    def pend_again(self, data: st.DataObject, more: bool) -> None:
-        self.tell(TaskPending(self.one_of(data, State.INVALID)), more)
+    def pend(self, data: st.DataObject, more: bool) -> None:
+        self.last_id += 1
+        self.tell(TaskPending(data.draw(st.sampled_from([self.last_id, *self.model.ids(State.INVALID)]), "task")), more)
 
     @some(State.INVALID)
     @rule(data=st.data(), more=st.booleans())
@@ -331,43 +326,35 @@ class Machine(RuleBasedStateMachine):
     def repair(self, more: bool) -> None:
         self.tell(RepairStarted(), more)
 
-    @precondition(lambda self: self.model.plan in (PlanState.CLOSED, PlanState.REPAIRING))
-    @precondition(lambda self: not self.model.ids(State.INVALID))
+    @precondition(is_writing)
+    @precondition(lambda self: len(self.model.state) > 4)
     @rule(more=st.booleans())
     def seal(self, more: bool) -> None:
-        self.tell(PlanSealed(), more)
-
-    @precondition(lambda self: self.model.plan is PlanState.OPEN and len(self.model.state) > 4)
-    @precondition(lambda self: not self.model.ids(State.INVALID))
-    @rule(more=st.booleans())
-    def cut(self, more: bool) -> None:
+        for id in self.model.ids(State.INVALID):
+            self.tell(TaskRefused(id, REFUSED), more=True)
         self.tell(PlanSealed(), more)
 
     @precondition(lambda self: self.model.plan is PlanState.SEALED and not self.model.is_live())
     @precondition(lambda self: not self.model.is_stopped)
     @rule(more=st.booleans())
-    def next_round(self, more: bool) -> None:
+    def open_next_round(self, more: bool) -> None:
         self.tell(PlanOpened(), more)
 
     # The tools
 
     @some(State.RUNNING)
-    @rule(data=st.data(), more=st.booleans())
-    def succeed(self, data: st.DataObject, more: bool) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from([*map(Succeeded, range(5)), BROKEN, Cancelled()]), more=st.booleans())
+    def end_attempt(self, data: st.DataObject, outcome: Outcome, more: bool) -> None:
         id = self.one_of(data, State.RUNNING)
-        self.tell(AttemptEnded(id, self.model.attempt[id], Succeeded(id)), more)
+        retry_in = data.draw(st.none() | st.integers(0, 5), "retry_in")
+        self.tell(AttemptEnded(id, self.model.attempt[id], outcome, retry_in), more)
 
     @some(State.RUNNING)
-    @rule(data=st.data(), outcome=st.sampled_from([BROKEN, Cancelled()]), more=st.booleans())
-    def fail(self, data: st.DataObject, outcome: Outcome, more: bool) -> None:
-        id = self.one_of(data, State.RUNNING)
-        self.tell(AttemptEnded(id, self.model.attempt[id], outcome), more)
-
-    @some(State.RUNNING)
-    @rule(data=st.data(), retry_in=st.integers(0, 5), more=st.booleans())
-    def fail_and_retry(self, data: st.DataObject, retry_in: int, more: bool) -> None:
-        id = self.one_of(data, State.RUNNING)
-        self.tell(AttemptEnded(id, self.model.attempt[id], BROKEN, retry_in), more)
+    @rule(more=st.booleans())
+    def succeed_everywhere(self, more: bool) -> None:
+        for id in self.model.ids(State.RUNNING):
+            self.tell(AttemptEnded(id, self.model.attempt[id], Succeeded(id)), more=True)
+        self.tell(Tick(), more)
 
     @precondition(lambda self: any(self.model.attempt.values()))
     @rule(data=st.data(), outcome=st.sampled_from([Succeeded(None), BROKEN]), more=st.booleans())
@@ -375,7 +362,7 @@ class Machine(RuleBasedStateMachine):
         id = data.draw(st.sampled_from([id for id, attempt in self.model.attempt.items() if attempt]), "task")
         is_running = self.model.state[id] is State.RUNNING
         attempt = data.draw(st.integers(1, self.model.attempt[id]), "attempt") - is_running
-        self.tell(AttemptEnded(id, attempt or self.model.attempt[id] + 1, outcome), more)
+        self.tell(AttemptEnded(id, attempt, outcome), more)
 
     @some(State.RUNNING)
     @rule(data=st.data(), more=st.booleans())
@@ -394,27 +381,24 @@ class Machine(RuleBasedStateMachine):
 
     # Time and the end
 
-    @precondition(lambda self: self.model.timer is not None or self.batch)
+    @precondition(lambda self: self.model.timer is not None)
     @rule(late=st.integers(0, 2), more=st.booleans())
-    def tick_in_time(self, late: int, more: bool) -> None:
+    def tick(self, late: int, more: bool) -> None:
         self.flush()
-        if self.model.timer is not None:
-            self.now = max(self.now, int(self.model.timer)) + late
-            self.tell(Tick(), more)
-
-    @rule(more=st.booleans())
-    def tick_at_any_time(self, more: bool) -> None:
+        self.now = max(self.now, int(self.model.timer or 0)) + late
         self.tell(Tick(), more)
 
-    @rule(seconds=st.integers(1, 3))
-    def wait(self, seconds: int) -> None:
+    @rule(seconds=st.integers(1, 3), ticks=st.booleans())
+    def wait(self, seconds: int, ticks: bool) -> None:
         self.flush()
         self.now += seconds
+        if ticks:
+            self.tell(Tick())
 
     @precondition(lambda self: len(self.model.state) > 5)
-    @rule(really=st.integers(0, 7), more=st.booleans())
+    @rule(really=st.integers(0, 9), more=st.booleans())
     def stop(self, really: int, more: bool) -> None:
-        if really == 7:
+        if really == 9:
             self.tell(Stopped(), more)
 
     @precondition(lambda self: self.model.is_stopped)
@@ -458,7 +442,7 @@ class Machine(RuleBasedStateMachine):
         if state in (State.INVALID, State.WAITING, State.HELD):
             wrong += [AttemptEnded(id, 1, Succeeded(None))]
         if model.plan is PlanState.SEALED:
-            wrong += [TaskAdded(unknown, "free"), TaskPending(unknown), PlanClosed(True), RepairStarted(), PlanSealed()]
+            wrong = [TaskAdded(unknown, "free"), TaskPending(unknown), PlanClosed(True), RepairStarted(), PlanSealed()]
         if model.plan is not PlanState.SEALED or model.is_live():
             wrong += [PlanOpened()]
         return wrong
@@ -484,6 +468,8 @@ class Machine(RuleBasedStateMachine):
         self.flush()
         for id in self.model.ids(State.INVALID):
             self.tell(TaskRefused(id, REFUSED))
+        if self.model.plan is PlanState.OPEN:
+            self.tell(PlanClosed(complete=True))
         if self.is_writing():
             self.tell(PlanSealed())
         while self.model.is_live():
@@ -498,5 +484,5 @@ class Machine(RuleBasedStateMachine):
         assert self.model.is_over
 
 
-Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None, derandomize=True)
+Machine.TestCase.settings = settings(max_examples=300, stateful_step_count=80, deadline=None, derandomize=True)
 TestUnitAgreesWithModel = Machine.TestCase
