@@ -44,6 +44,7 @@ _ACTION = re.compile(
 )
 _OTHER = re.compile(rf"^{_MARK}Action{_MARK}:{_MARK}(?P<name>[^\n(]*)", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(r"<END_OF_RESPONSE>")
+_MAX_HEAD = 200
 _LINE_END = re.compile(rf"{_MARK}(?:\n|\Z)")
 
 
@@ -117,23 +118,29 @@ class AnswerReader:
     """
 
     def __init__(self) -> None:
-        self._text = ""
-        self._start: int | None = None
-        self._given = 0
+        self._text = ""  # not given yet: of the last line, then of the answer
+        self._is_answer: bool | None = None  # not known before the first action has begun
 
     def feed(self, chunk: str) -> str:
         """Return what this chunk adds to the answer."""
         self._text += chunk
-        if self._start is None:
-            found = _ACTION.search(self._text)
-            if found is None or found["name"].lower() != "finish":
-                return ""
-            self._start = self._given = found.end()
-        hold = self._text.rfind(")", self._given)
+        if self._is_answer is None:
+            self._find()
+        if not self._is_answer:
+            return ""
+        hold = self._text.rfind(")")
         end = len(self._text) if hold < 0 else hold
-        piece = self._text[self._given : end]
-        self._given = end
+        piece, self._text = self._text[:end], self._text[end:]
         return piece
+
+    def _find(self) -> None:
+        found = _ACTION.search(self._text)
+        if found is not None:
+            self._is_answer = found["name"].lower() == "finish"
+            self._text = self._text[found.end() :]
+            return
+        line = self._text[self._text.rfind("\n") + 1 :]
+        self._text = line if len(line) <= _MAX_HEAD else "(prose)"  # no action begins this far into a line
 
 
 MAX_SHOWN = 4_000

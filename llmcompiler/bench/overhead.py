@@ -77,6 +77,10 @@ def measure(runs: int, say: Callable[[str], None]) -> list[Row]:
         say(f"{count:,} independent no-ops")
         plan = Plan(tuple(Task(id, "noop") for id in range(1, count + 1)))
         rows.append(_dispatch(f"{count:,} independent no-ops, a task", plan, "us", 1e6 / count, max(3, runs // 3)))
+    say("a bare task group")
+    bare = [asyncio.run(_timed(_bare(100_000))) * 10 for _ in range(3)]
+    name = "(100,000 in a bare asyncio.TaskGroup, a task)"
+    rows.append(Row(name, len(bare), statistics.median(bare), max(bare), "us"))
     return rows
 
 
@@ -102,6 +106,13 @@ def _dispatch(name: str, plan: Plan, unit: str, scale: float, runs: int) -> Row:
     limits = Limits(parallel_tasks=64)
     times = [scale * asyncio.run(_timed(execute(plan, tools=[noop], limits=limits))) for _ in range(runs)]
     return Row(name, runs, statistics.median(times), max(times), unit)
+
+
+async def _bare(count: int) -> None:
+    """Do as much with asyncio alone: no plan, no checks, no events, no outcomes."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(noop.function())
 
 
 async def _timed(work: Coroutine[Any, Any, Any]) -> float:

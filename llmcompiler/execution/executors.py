@@ -44,9 +44,12 @@ class LoopCall:
 
     def begin(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         """Create the task that runs the tool."""
-        self._task = asyncio.get_running_loop().create_task(
-            self._run(tool, arguments, done), name=TOOL_PREFIX + tool.spec.name
-        )
+        # Not by the loop's task factory, which may run it before `begin` returns. And not in asyncio's register: at its
+        # end asyncio.run waits for all that is registered, even for a tool that swallows its cancellation. It belongs
+        # to the driver, which is registered.
+        run, name = self._run(tool, arguments, done), TOOL_PREFIX + tool.spec.name
+        self._task = asyncio.Task(run, loop=asyncio.get_running_loop(), name=name)
+        asyncio.tasks._unregister_task(self._task)
 
     def abandon(self) -> None:
         """Cancel the tool; give it up if it does not end soon."""

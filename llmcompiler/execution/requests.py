@@ -3,10 +3,10 @@
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tenacity.wait import wait_base
 
@@ -14,6 +14,7 @@ from llmcompiler.errors import ModelError, ModelTimeout, ModelUnavailable, Strea
 from llmcompiler.execution.retrying import MODEL_WAIT, seconds_before_next
 from llmcompiler.models.model import Chunk, Model, Prompt
 
+T = TypeVar("T")
 LONGEST_PAUSE = 600.0  # a server that asks for more has no answer for this run
 
 
@@ -76,36 +77,49 @@ def _pause(error: ModelError, attempt: int, retrying: ModelRetries) -> float | N
 
 async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float | None) -> AsyncGenerator[Chunk, None]:
     now = asyncio.get_running_loop().time
-    chunks = await _opened(model, prompt)
     which, wait = "first token", deadlines.first_token
     try:
-        while True:
-            due = None if wait is None else now() + wait
-            if last is not None and (due is None or last < due):
-                which, due = "total", last
-            try:
-                async with asyncio.timeout_at(due) as clock:
-                    chunk = await anext(chunks)
-            except TimeoutError:
-                if not clock.expired():
-                    raise  # the model's own
-                raise ModelTimeout(f"the model was too slow: {which} deadline", which=which) from None
-            if isinstance(chunk, str):
-                chunk = Chunk(chunk)
-            if chunk.text:
-                which, wait = "idle", deadlines.idle
-            yield chunk
+        async with aclosing(_pieces(model, prompt)) as pieces:
+            while True:
+                due = None if wait is None else now() + wait
+                if last is not None and (due is None or last < due):
+                    which, due = "total", last
+                piece = await _within(due, which, anext(pieces))
+                chunk = Chunk(piece) if isinstance(piece, str) else piece
+                if chunk.text:
+                    which, wait = "idle", deadlines.idle
+                yield chunk
     except StopAsyncIteration:
         return
     except (ModelError, asyncio.CancelledError, GeneratorExit):
         raise
     except Exception as error:
         raise ModelError(f"the model failed: {type(error).__name__}: {error}") from error
+
+
+async def _within(due: float | None, which: str, step: Awaitable[T]) -> T:
+    """Return what `step` gives, by `due`. A deadline or a cancellation that the model answers in its own way holds too."""
+    task = asyncio.current_task()
+    assert task is not None
+    asked = task.cancelling()
+    try:
+        async with asyncio.timeout_at(due) as clock:
+            return await step
+    except Exception:
+        if clock.expired():
+            raise ModelTimeout(f"the model was too slow: {which} deadline", which=which) from None
+        raise
     finally:
-        with suppress(AttributeError):
-            await chunks.aclose()
+        if task.cancelling() > asked:
+            raise asyncio.CancelledError
 
 
-async def _opened(model: Model, prompt: Prompt) -> Any:
-    chunks: Any = model.stream(prompt)
-    return aiter(await chunks if inspect.isawaitable(chunks) else chunks)
+async def _pieces(model: Model, prompt: Prompt) -> AsyncGenerator[Chunk | str, None]:
+    stream: Any = model.stream(prompt)
+    pieces = await stream if inspect.isawaitable(stream) else stream
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        with suppress(Exception):  # there may be nothing to close, or its cleanup fails: neither changes the reply
+            await pieces.aclose()

@@ -195,6 +195,9 @@ class PlanReader:
         if pending is not None:
             self._drafts.remove(pending)  # the planner has corrected itself
         self._bind(draft)
+        cycle = find_cycle({**self._inputs(), raw: task.inputs}, raw) if pending and not errors else None
+        if cycle:
+            draft.errors.append(_cycle(cycle, draft))  # tasks read meanwhile may need the one that is corrected
         if draft.errors or draft.unread:
             self._drafts.append(draft)
             return [self._pending(draft)]

@@ -66,11 +66,8 @@ class ReadyQueue:
             return
         self._by_tool[entry.tool] -= 1
         waiting = self._capped.get(entry.tool)
-        while waiting:
-            item = heappop(waiting)
-            if self._entries[item[1]].state is State.READY:
-                heappush(self._heap, item)
-                return
+        if waiting:
+            heappush(self._heap, heappop(waiting))
 
     def _rank(self) -> None:
         # Entries are in the order of reading, so users come after their inputs, save for repaired tasks, whose ranks

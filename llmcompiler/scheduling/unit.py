@@ -57,7 +57,7 @@ class TaskFetchingUnit:
         self._running = 0
         self._live = 0  # tasks without an outcome
         self._invalid = 0
-        self._complete = True
+        self._complete = False  # the plan ended in its join
         self._stopped = False
         self._round_ended = False
         self._timers: list[tuple[float, int]] = []  # (time, id); one that is not its task's `due` any more is stale
@@ -111,7 +111,7 @@ class TaskFetchingUnit:
         match signal:
             case PlanOpened():
                 self._plan_to(PlanState.OPEN)
-                self._complete, self._round_ended = True, False
+                self._complete = self._round_ended = False
                 self._queue.opened()
             case PlanClosed(complete):
                 self._plan_to(PlanState.CLOSED)
@@ -216,15 +216,14 @@ class TaskFetchingUnit:
     def _seal(self) -> None:
         if self._invalid:
             raise IllegalMove(f"the plan cannot be sealed: {self._invalid} tasks are pending")
-        complete = self._complete and self.plan is not PlanState.OPEN
         self._plan_to(PlanState.SEALED)
         self._queue.sealed()
         held = [entry for entry in self.entries.values() if entry.is_held and not entry.has_ended]
         for entry in held:
-            if not complete and not entry.has_ended:
-                self._end(entry, _DROPPED)
-            elif entry.state is State.HELD:
+            if self._complete and entry.state is State.HELD:
                 self._ready(entry)
+            elif not self._complete and not entry.has_ended:
+                self._end(entry, _DROPPED)
 
     def _stop(self) -> None:
         self._stopped, self._round_ended = True, False
@@ -234,7 +233,6 @@ class TaskFetchingUnit:
                 self._out.append(StopTask(entry.id))
             if not entry.has_ended:
                 self._finish(entry, Cancelled())
-        self._timers.clear()
 
     # What is told of attempts
 
@@ -318,9 +316,8 @@ class TaskFetchingUnit:
     def _end(self, entry: Entry, outcome: Outcome) -> None:
         """Give the task its outcome; release its users, or skip all that need it, without recursion."""
         self._finish(entry, outcome)
-        users, entry.users = entry.users, []
         if isinstance(outcome, Succeeded):
-            for id in users:
+            for id in entry.users:
                 user = self.entries[id]
                 if user.state is State.WAITING:
                     user.missing -= 1
@@ -328,14 +325,13 @@ class TaskFetchingUnit:
                         self._inputs_are_there(user)
             return
         cause = entry.cause or entry.id
-        stack = users[::-1]
+        stack = entry.users[::-1]
         while stack:
             user = self.entries[stack.pop()]
             if user.state is State.WAITING:
                 user.cause = cause
                 self._finish(user, Skipped(cause))
                 stack += user.users[::-1]
-                user.users = []
 
     def _skip(self, entry: Entry, cause: int) -> None:
         entry.cause = cause

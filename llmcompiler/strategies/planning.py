@@ -59,12 +59,13 @@ class Planner:
         prompt = Prompt((Message("system", self._prompts.system), Message("user", user)), "planner", (END_OF_PLAN,))
         reader = self._new_reader()
         await self._read(reader, prompt, sink)
+        may_repair = not reader.is_empty  # there is one repair a plan, and a second try is one
         if reader.is_empty and self.cut is None:
             reader = await self._second_try(reader, prompt, sink)
         if reader.is_empty and self.cut is not None:
             raise self.cut
         sink.closed(complete=reader.is_complete and self.cut is None)
-        if reader.repairable and self.cut is None:
+        if reader.repairable and may_repair and self.cut is None:
             sink.repairing()
             await self._repair(reader, prompt, sink)
         sink.take(reader.finish())

@@ -23,16 +23,18 @@ class Progress:
         self._ends: set[tuple[str, str]] = set()  # calls and the kinds of their outcomes
         self._rounds = 0
 
-    def is_repeated(self, tasks: Mapping[int, Task]) -> bool:
+    def is_repeated(self, tasks: Mapping[int, Task], *, has_rejected: bool) -> bool:
         """Return whether the accepted tasks of a further plan would only repeat calls, to no avail or with effects.
 
-        Reads and undeclared calls that failed may be tried again: they may end otherwise this time.
+        Reads and undeclared calls that failed may be tried again: they may end otherwise this time. Tasks that were
+        rejected are no repetition, since their errors are news.
         """
         repeated = self._repeated(tasks) if self._rounds else None
         if repeated is None:
             return False
         has_effects = any(self._registry[self._driver.tasks[id].tool].spec.effect.is_held for id in repeated)
-        return has_effects or all(isinstance(self._driver.outcomes[id], Succeeded) for id in repeated)
+        has_all = all(isinstance(self._driver.outcomes[id], Succeeded) for id in repeated)
+        return has_effects or (has_all and not has_rejected)
 
     def _repeated(self, tasks: Mapping[int, Task]) -> list[int] | None:
         """Return the earlier tasks whose calls these tasks make again, or None if there is a new call among them."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from llmcompiler.errors import JoinError, LimitReached, LLMCompilerError, ModelError, NoProgress, NotAPlan, PlanError
@@ -17,6 +18,7 @@ from llmcompiler.strategies.progress import Progress
 from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
 
+MAX_REPLY_CHARACTERS = 400_000
 END_OF_RESPONSE = "<END_OF_RESPONSE>"
 MAY_REPLAN = """If the results are not enough, and another plan could get what is missing, reply instead:
 Thought: what is missing
@@ -38,6 +40,7 @@ class Forwarding:
     def __init__(self, run: Run, *, whole: bool) -> None:
         self.ids: list[int] = []  # of this round
         self.accepted: dict[int, Task] = {}
+        self.has_rejected = False
         self._driver, self._journal = run.driver, run.journal
         self._kept: list[Reading] | None = [] if whole else None
         self._complete = True
@@ -45,6 +48,7 @@ class Forwarding:
     def take(self, readings: Sequence[Reading]) -> None:
         """Take what was settled."""
         self.accepted |= {reading.task.id: reading.task for reading in readings if isinstance(reading, Accepted)}
+        self.has_rejected |= any(isinstance(reading, Rejected) for reading in readings)
         if self._kept is not None:
             self._kept += readings
             return
@@ -108,6 +112,7 @@ class Rounds:
             if isinstance(decision, Finish):
                 return decision.answer
             if is_last:
+                self._run.stopped_by = self._run.stopped_by or "replans"
                 raise _no_answer(decision.reason)
             user = self._next_round(decision.reason)
         raise AssertionError("unreachable")
@@ -124,7 +129,7 @@ class Rounds:
         run, driver = self._run, self._run.driver
         sink = Forwarding(run, whole=not self._stream)
         self._broken = await self._plan(user, sink)
-        if self._broken is None and self._progress.is_repeated(sink.accepted):
+        if self._broken is None and self._progress.is_repeated(sink.accepted, has_rejected=sink.has_rejected):
             raise NoProgress("the planner wrote a plan of which every call was made before")
         sink.sealed()
         await driver.round_over()
@@ -168,9 +173,8 @@ class Rounds:
     async def join(self, *, is_last: bool, note: str = "") -> Decision:
         """Return the joiner's decision; a reply that cannot be read is asked for once more, then raises `JoinError`."""
         if self._broken is not None:
-            note = (
-                f"{note} The plan broke off before its end ({self._broken}); what was not started is not here.".strip()
-            )
+            told = f"The plan broke off before its end ({self._broken}); what was not started is not here."
+            note = f"{note} {told}".strip()
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
         system = fill(self._prompts.system, replan_rule=LAST_ROUND if is_last else MAY_REPLAN)
         prompt = Prompt(
@@ -198,11 +202,16 @@ class Rounds:
         return read_decision(reply.text, was_cut=reply.was_cut)
 
     async def _reply(self, prompt: Prompt) -> Reply:
-        reply, answer = Reply(), AnswerReader()
-        async for text in self._run.stream(self._joiner, prompt, reply):
-            piece = answer.feed(text)
-            if piece:
-                self._run.journal.emit(AnswerText, piece)
+        reply, answer, size = Reply(), AnswerReader(), 0
+        async with aclosing(self._run.stream(self._joiner, prompt, reply)) as chunks:
+            async for text in chunks:
+                piece = answer.feed(text)
+                if piece:
+                    self._run.journal.emit(AnswerText, piece)
+                size += len(text)
+                if size > MAX_REPLY_CHARACTERS:
+                    reply.finish = "length"
+                    break
         return reply
 
 

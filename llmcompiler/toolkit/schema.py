@@ -79,14 +79,17 @@ class ArgumentSchema:
         data = {name: _holed(value) for name, value in arguments.items()}
         if self._fits(data):
             return []
-        return [_problem(error) for error in _first_each(self._validator.iter_errors(data))]
+        try:
+            return [_problem(error) for error in _first_each(self._errors(data))]
+        except ArgumentsRefused as error:
+            return [Problem(None, str(error))]
 
     def hand_over(self, arguments: dict[str, Json]) -> dict[str, Json]:
         """Return arguments that fit, exactly converted where needed. Raises `ArgumentsRefused`; may change its input."""
         if self._fits(arguments):
             return arguments
         for _ in range(_PASSES):
-            errors = list(self._validator.iter_errors(arguments))
+            errors = self._errors(arguments)
             if not errors:
                 return arguments
             if not any([_convert(error, arguments) for error in errors]):
@@ -95,6 +98,12 @@ class ArgumentSchema:
                     f"argument {problem.parameter!r}: {problem.message}" if problem.parameter else problem.message
                 )
         raise ArgumentsRefused("these values fit no reading of the schema")
+
+    def _errors(self, arguments: Mapping[str, Any]) -> list[Any]:
+        try:
+            return list(self._validator.iter_errors(arguments))
+        except RecursionError:
+            raise ArgumentsRefused("the schema of this tool refers to itself without end") from None
 
     def _fits(self, data: Mapping[str, Any]) -> bool:
         """Return whether the arguments are plainly right; False says that the full schema must decide."""
@@ -205,7 +214,7 @@ def _has_hole(data: Any) -> bool:
     return isinstance(data, (_Hole, _TextHole))
 
 
-def _first_each(errors: Iterator[Any]) -> list[Any]:
+def _first_each(errors: list[Any]) -> list[Any]:
     first: dict[object, Any] = {}
     for error in errors:
         first.setdefault(error.path[0] if error.path else None, error)

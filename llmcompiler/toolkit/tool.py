@@ -162,9 +162,8 @@ def as_tool(candidate: object) -> Tool[..., Any]:
 
 def _check_spec(spec: ToolSpec) -> None:
     if not _NAME.fullmatch(spec.name):
-        raise UsageError(
-            f"tool {spec.name!r}: a name is letters, digits, '_', '.', '-' and '/', and begins with a letter; give name="
-        )
+        rule = "a name is letters, digits, '_', '.', '-' and '/', and begins with a letter or '_'"
+        raise UsageError(f"tool {spec.name!r}: {rule}; give name=")
     if spec.name.lower() == "join":
         raise UsageError("a tool may not be named join: that word ends a plan")
     _check_policy(spec.name, spec.policy)

@@ -15,7 +15,7 @@ from llmcompiler.testing.server import LoopbackServer, Reply, Status, Timing
 from tests.cli.child import run
 
 CAPS = demo_questions()[0]
-ANSWER = read_decision(CAPS.replies["joiner"][-1]).answer  # type: ignore[union-attr]
+ANSWER = read_decision(CAPS.replies["joiner"][-1]).answer
 HEIGHTS = 'Thought: both.\n1. search("height of Everest")\n2. calculate("${1.value} - 8611")\n3. join()'
 MODEL = ("--model", "openai:any")
 
@@ -95,14 +95,20 @@ def test_a_dead_server_is_told_by_its_address() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        pytest.param(["run", "What is high?"], "no key for the model openai:gpt-4.1-mini: set OPENAI_API_KEY", id="no key"),
+        pytest.param(
+            ["run", "What is high?"], "no key for the model openai:gpt-4.1-mini: set OPENAI_API_KEY", id="no key"
+        ),
         pytest.param(["plan", "What is high?"], "`llmcompiler demo` runs without either", id="no key to plan"),
         pytest.param(
             ["run", "--strategy", "tree", "q"], "there is no strategy 'tree'; known: compiler, react", id="strategy"
         ),
-        pytest.param(["run", "--model", "opnai:m", "q"], "no provider 'opnai' of models; did you mean openai?", id="provider"),
+        pytest.param(
+            ["run", "--model", "opnai:m", "q"], "no provider 'opnai' of models; did you mean openai?", id="provider"
+        ),
         pytest.param(["run", "--model", "gpt", "q"], 'write "provider:name", such as "openai:gpt"', id="model"),
-        pytest.param(["run", *MODEL, "--base-url", "http://x/v1", " "], "a question is a text that says something", id="blank"),
+        pytest.param(
+            ["run", *MODEL, "--base-url", "http://x/v1", " "], "a question is a text that says something", id="blank"
+        ),
         pytest.param(["demo", "9"], "there is no question 9; `llmcompiler demo --list` lists 1 to 8", id="demo 9"),
         pytest.param(["demo", "0"], "there is no question 0", id="demo 0"),
         pytest.param(["demo", "one"], "Invalid value for 'number'", id="demo one"),

@@ -63,16 +63,16 @@ REPAIR = "3. act(33)\n4. join()"
 @pytest.mark.parametrize("effect", HELD)
 def test_and_until_nothing_is_left_to_repair(effect: str) -> None:
     plan = streamed("1. act(1)", "2. act($1)", "3. act(nonsense)", "4. join()")
-    result = run(effect, plan, Scripted(REPAIR, first_token=100))
-    assert [result.tasks[id].started for id in (1, 2, 3)] == [130, 131, 130]
+    result = run(effect, plan, Scripted(text=REPAIR, first_token=50))
+    assert [result.tasks[id].started for id in (1, 2, 3)] == [80, 81, 80]
     assert result.tasks[3].outcome == Succeeded("33!")
 
 
 @pytest.mark.parametrize("effect", EARLY)
 def test_good_reads_run_while_a_repair_is_asked_for(effect: str) -> None:
     plan = streamed("1. act(1)", "2. act($1)", "3. act(nonsense)", "4. join()")
-    result = run(effect, plan, Scripted(REPAIR, first_token=100))
-    assert [result.tasks[id].started for id in (1, 2, 3)] == [0, 10, 130]
+    result = run(effect, plan, Scripted(text=REPAIR, first_token=50))
+    assert [result.tasks[id].started for id in (1, 2, 3)] == [0, 10, 80]
 
 
 @pytest.mark.parametrize("effect", HELD)

@@ -24,7 +24,7 @@ def test_row_02_a_missing_parenthesis_is_repaired():
     ran = compiled(tools, plan, repair, FINISH)
     assert ran.asked == ["plan", "repair", "join"]
     assert ran.codes == ["unterminated"]
-    assert 'error[unterminated]: search(...) is not closed' in ran.text("repair")
+    assert "error[unterminated]: search(...) is not closed" in ran.text("repair")
     assert '   1 | 1. search("Everest"\n     | ^^^^^^^^^^' in ran.text("repair")
     assert "nothing else: task 1." in ran.text("repair")
     assert ran.started == {2: 0.0, 1: 5.0, 3: 6.0}, "the good task runs while the other one is repaired"
@@ -66,7 +66,9 @@ def test_row_04_names_of_tools_may_hold_signs(name):
 @pytest.mark.parametrize("size", [1, 1000], ids=["streamed", "whole"])
 def test_row_05_a_bullet_or_indent_before_the_number(head, size):
     text = "".join(head.format(id) + call + "\n" for id, call in ((1, "echo(1)"), (2, "echo($1)"), (3, "join()")))
-    ran = compiled(Toolbox(), Scripted(text=text, chunks=[text[at : at + size] for at in range(0, len(text), size)]), FINISH)
+    ran = compiled(
+        Toolbox(), Scripted(text=text, chunks=[text[at : at + size] for at in range(0, len(text), size)]), FINISH
+    )
     assert ran.values == {1: 1, 2: 1}
     assert (ran.asked, ran.result.status) == (["plan", "join"], "complete")
 
@@ -125,7 +127,10 @@ def test_row_09_a_bad_reference_never_reaches_the_tool(line, code):
     assert ran.values == {1: 1, 3: 3}
     assert ran.errors[2][0] == "plan"
     assert [call["value"] for call in tools.of("echo")] == [1, 3]
-    assert f"2. echo()\n   -> failed: InvalidTask: {'task 2 refers' if code != 'unknown_reference' else ''}" in ran.text("join")
+    assert (
+        f"2. echo()\n   -> failed: InvalidTask: {'task 2 refers' if code != 'unknown_reference' else ''}"
+        in ran.text("join")
+    )
 
 
 def test_row_09_a_quoted_zero_is_literal_text():
@@ -137,7 +142,10 @@ def test_row_10_without_join_what_was_read_runs_and_the_joiner_is_told():
     tools = Toolbox()
     ran = compiled(tools, '1. search("K2")\n2. send("Ann", "${1.value}")\n', FINISH)
     assert ran.values == {1: {"name": "K2", "value": 8611}}
-    assert ran.errors[2] == ("dropped", "PlanCut: not started: the plan ended before its join, so nothing with effects may begin")
+    assert ran.errors[2] == (
+        "dropped",
+        "PlanCut: not started: the plan ended before its join, so nothing with effects may begin",
+    )
     assert tools.of("send") == []
     assert "The plan broke off before its end" in ran.text("join")
     assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("done", "partial", "cut")
@@ -296,5 +304,8 @@ def test_row_26_field_access():
 
 def test_row_26_a_wrong_name_is_an_error_and_never_a_guess():
     ran = compiled(Toolbox(), '1. search("K2")\n2. echo("${1.nam}")\n3. join()', FINISH)
-    assert ran.errors[2] == ("missing_field", "MissingField: ${1.nam} does not exist: $1 is an object with the keys 'name', 'value'")
+    assert ran.errors[2] == (
+        "missing_field",
+        "MissingField: ${1.nam} does not exist: $1 is an object with the keys 'name', 'value'",
+    )
     assert ran.errors[2][1] in ran.text("join")

@@ -22,7 +22,7 @@ ANSWERS = [
     pytest.param("no Replan\nReplan: none", id="J01b Replan on a line of its own"),
     pytest.param("one\n\n- two (a)\n- three", id="J01c several lines"),
     pytest.param("| a | b |\n|---|---|\n| **1** | `f(2)` |", id="J01c a table"),
-    pytest.param('"quoted", \'so\' and “so”', id="J01 quotes"),
+    pytest.param("\"quoted\", 'so' and “so”", id="J01 quotes"),
     pytest.param("Thought: is part of it\nAction: too", id="J01 words of the protocol"),
     pytest.param("größer – \U0001f600", id="J01 any characters"),
     pytest.param("$1 and ${1.name} and {{slot}} %s {0}", id="J01 nothing is substituted"),
@@ -61,7 +61,9 @@ BAD = [
     pytest.param("Action: Finish()", "stop", "Finish() is empty", id="J02b empty answer"),
     pytest.param("Action: Replan( )", "stop", "Replan() is empty", id="J02b empty reason"),
     pytest.param("Action: Finish(1)\nAction: Replan(2)", "stop", "several actions that differ", id="J02c both"),
-    pytest.param("Action: Replan(2)\nAction: Finish(1)", "stop", "several actions that differ", id="J02c the other way"),
+    pytest.param(
+        "Action: Replan(2)\nAction: Finish(1)", "stop", "several actions that differ", id="J02c the other way"
+    ),
     pytest.param("Action: Finish(1)\nAction: Finish(2)", "stop", "several actions that differ", id="J02c two answers"),
     pytest.param('Action: search("K2")', "stop", "'search' is neither Finish(answer) nor", id="J02d unknown action"),
     pytest.param("Action: Finished(1)", "stop", "'Finished' is neither Finish(answer) nor", id="J02d nearly"),

@@ -37,6 +37,20 @@ def test_P26a_a_refusal_is_a_typed_error_that_carries_the_text():
     assert "No answer" not in str(ran.result.answer)
 
 
+def test_P26a_a_refusal_to_replan_leaves_the_first_results_to_the_joiner():
+    script = ['1. search("K2")\n2. join()', "Action: Replan(Everest)", REFUSAL, REFUSAL, FINISH]
+    ran = compiled(Toolbox(), *script)
+    assert ran.asked == ["plan", "join", "replan", "repair", "join"]
+    assert REFUSAL in ran.text("join")
+    assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("done", "partial", "cut")
+
+
+def test_P26a_there_is_one_repair_a_plan_and_a_second_try_is_one():
+    ran = compiled(Toolbox(), REFUSAL, '1. find("K2")\n2. search("K2")\n3. join()', FINISH)
+    assert ran.asked == ["plan", "repair", "join"]
+    assert (ran.values, ran.errors[1][0]) == ({2: K2}, "plan")
+
+
 def test_P26b_a_partial_plan_then_a_refusal_starts_no_write():
     tools = Toolbox()
     ran = compiled(tools, f'1. search("K2")\n2. send("Ann")\n3. put("k", $1)\n{REFUSAL}', FINISH)
@@ -115,7 +129,9 @@ def test_P29_a_cut_before_any_success_is_a_typed_error():
 
 
 @pytest.mark.parametrize("line", CUTS)
-@pytest.mark.parametrize("reason", [pytest.param("stop", id="P29d stop"), pytest.param("tool_calls", id="P29e tool_calls")])
+@pytest.mark.parametrize(
+    "reason", [pytest.param("stop", id="P29d stop"), pytest.param("tool_calls", id="P29e tool_calls")]
+)
 def test_P29_a_cut_that_the_server_misreports_is_seen_by_the_syntax(line, reason):
     tools = Toolbox(seconds=0)
     repair = ["I stop here."] if line else []

@@ -38,7 +38,9 @@ def test_P08_a_forward_reference_that_is_not_repaired_fails_alone():
     ],
 )
 def test_P09_a_cycle_is_spelt_out_while_unaffected_tasks_run(lines, code, said):
-    ran = compiled(Toolbox(), f'{lines}\n7. wait(1, "g")\n8. join()', Scripted(text="1. echo(1)", first_token=5.0), FINISH)
+    ran = compiled(
+        Toolbox(), f'{lines}\n7. wait(1, "g")\n8. join()', Scripted(text="1. echo(1)", first_token=5.0), FINISH
+    )
     assert ran.codes == [code]
     assert said in ran.text("repair")
     assert ran.started[7] == 0.0
@@ -55,6 +57,14 @@ def test_P09_a_cycle_that_stays_fails_and_what_needs_it_is_skipped(repair):
     assert ran.errors[2] == ("skipped", "1")
 
 
+def test_P09_a_correction_that_closes_a_cycle_is_found():
+    plan = "2. search(\n1. echo($2)\n2. echo([$1])\n7. echo(7)\n8. join()"
+    ran = compiled(Toolbox(), plan, "2. echo(0)", FINISH)
+    assert ran.codes == ["cycle"]
+    assert "a cycle: $2 needs $1 needs $2" in ran.text("repair")
+    assert ran.values == {1: 0, 2: 0, 7: 7}
+
+
 def test_P10a_the_same_call_under_the_same_id_is_ignored():
     tools = Toolbox()
     ran = compiled(tools, '1. send("Ann")\n1. send("Ann")\n2. join()', FINISH)
@@ -67,7 +77,9 @@ def test_P10b_a_different_call_under_the_same_id_never_replaces_the_first():
     ran = compiled(tools, '1. send("Ann")\n1. send("Ben")\n2. join()', "2. join()", FINISH)
     assert ran.codes == ["duplicate_id"]
     assert tools.of("send") == [{"to": "Ann", "text": ""}]
-    assert ran.errors == {2: ("plan", "InvalidTask: the id 1 is taken by an earlier call of send (write this task with the unused id 2)")}
+    assert ran.errors == {
+        2: ("plan", "InvalidTask: the id 1 is taken by an earlier call of send (write this task with the unused id 2)")
+    }
     assert "the id 1 is taken" in ran.text("join")
 
 

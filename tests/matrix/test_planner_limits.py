@@ -2,11 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
 
-from llmcompiler import Limits, Usage, tool
+from llmcompiler import JoinError, Limits, LLMCompiler, Usage, tool
 from llmcompiler.errors import LimitReached, NoProgress
 from llmcompiler.models.model import Chunk, Prompt
 from llmcompiler.testing import Scripted, run_virtual
@@ -44,7 +44,9 @@ def test_P30a_diagnosed_tasks_count_and_a_task_corrected_beyond_the_limit_is_lef
 
 
 def test_P30a_tasks_of_all_rounds_count():
-    ran = compiled(Toolbox(), "1. echo(1)\n2. join()", REPLAN, "2. echo(2)\n3. echo(3)\n4. join()", FINISH, limits=Limits(tasks=2))
+    ran = compiled(
+        Toolbox(), "1. echo(1)\n2. join()", REPLAN, "2. echo(2)\n3. echo(3)\n4. join()", FINISH, limits=Limits(tasks=2)
+    )
     assert (ran.values, ran.result.stopped_by) == ({1: 1, 2: 2}, "tasks")
 
 
@@ -95,15 +97,18 @@ def test_P30_a_call_over_a_limit_is_refused_alone(argument, code):
 
 
 class Endless:
-    """A planner that never ends, then a joiner; `closed` counts the streams that were closed, `given` the characters."""
+    """Replies, and then, from the last one on, a reply that never ends; joins have replies of their own if none is endless.
 
-    def __init__(self, head: str, pieces: Iterable[str], seconds: float = 0.0) -> None:
-        self.head, self.pieces, self.seconds = head, pieces, seconds
+    `closed` counts the endless streams that were closed, `given` their characters.
+    """
+
+    def __init__(self, head: str, pieces: Iterable[str], seconds: float = 0.0, before: Sequence[str] = ()) -> None:
+        self.head, self.pieces, self.seconds, self.before = head, pieces, seconds, list(before)
         self.closed = self.given = 0
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
-        if prompt.purpose == "joiner":
-            yield Chunk(FINISH)
+        if self.before or (prompt.purpose == "joiner" and not self.head.startswith("Action")):
+            yield Chunk(self.before.pop(0) if self.before else FINISH)
             return
         try:
             for piece in itertools.chain([self.head], itertools.cycle(self.pieces)):
@@ -115,8 +120,6 @@ class Endless:
 
 
 def endless(tools: Toolbox, model: Endless, **options) -> Ran:
-    from llmcompiler import LLMCompiler
-
     return run_virtual(ran(LLMCompiler(model, list(tools), examples=[], **options)))
 
 
@@ -137,7 +140,9 @@ def test_P30_an_endless_stream_is_stopped_and_closed(pieces):
     assert (model.closed, model.given < 401_000) == (1, True)
 
 
-@pytest.mark.parametrize("head", ['1. search("K2")\n2. echo("', "1. echo(1)\n2. echo(", '1. echo(1)\n2. echo("""', "1. echo(1)\n2. echo(#"])
+@pytest.mark.parametrize(
+    "head", ['1. search("K2")\n2. echo("', "1. echo(1)\n2. echo(", '1. echo(1)\n2. echo("""', "1. echo(1)\n2. echo(#"]
+)
 def test_P30g_an_endless_argument_never_runs(head):
     tools = Toolbox()
     model = Endless(head, ["na " * 9])
@@ -175,6 +180,23 @@ def test_P30f_a_slow_endless_stream_is_stopped_by_the_deadline_of_the_request():
     assert (ran.result.seconds, model.closed) == (300.0, 1)
 
 
+def test_P30f_an_endless_repair_is_stopped_and_read_as_far_as_it_goes():
+    model = Endless('1. search("K2")\n', ["more\n" * 20], before=['1. find("K2")\n2. echo(2)\n3. join()'])
+    ran = endless(Toolbox(), model)
+    assert (ran.values, ran.result.status, model.closed) == ({1: K2, 2: 2}, "complete", 1)
+
+
+@pytest.mark.parametrize("head", ["Action: Finish(", "Action: Finish(42)\n", "Action: no\n", "Action: Replan("])
+def test_P30f_an_endless_joiner_is_stopped_and_asked_once_more(head):
+    model = Endless(head, ["na " * 20], before=['1. search("K2")\n2. join()'])
+    ran = endless(Toolbox(), model)
+    assert (ran.values, model.given < 802_000) == ({1: K2}, True)
+    if head.endswith("42)\n"):
+        assert (ran.result.answer, model.closed) == ("42", 1)
+    else:
+        assert (isinstance(ran.failure, JoinError), model.closed) == (True, 2)
+
+
 def test_P30f_the_server_sees_that_the_endless_stream_was_left():
     text = '1. search("K2")\n' + "na " * 200_000
     reply = Reply(chunks=[text[at : at + 2_000] for at in range(0, len(text), 2_000)], timing=Timing(per_token=0.001))
@@ -202,7 +224,9 @@ SENT = [{"to": "Ann", "text": "8611"}]
         pytest.param('7. send("Ann", "8611")\n8. join()', id="P31c the same resolved call"),
         pytest.param('7. send("Ann", "${1.value}")\n8. join()', id="P31c by an earlier result"),
         pytest.param('3. search("K2")\n4. join()', id="P31d only what is known"),
-        pytest.param('8. search("K2")\n9. search("K2")\n10. send("Ann", "${9.value}")\n11. join()', id="P31d with a copy"),
+        pytest.param(
+            '8. search("K2")\n9. search("K2")\n10. send("Ann", "${9.value}")\n11. join()', id="P31d with a copy"
+        ),
         pytest.param("join()", id="P31 nothing at all"),
     ],
 )
@@ -246,7 +270,9 @@ def test_P31_a_failed_read_may_be_tried_again_and_what_needed_it_runs_then():
 
 def test_P31_a_read_that_fails_in_the_same_way_again_is_no_progress():
     tools = Toolbox()
-    ran = compiled(tools, '1. search("nowhere")\n2. echo(2)\n3. join()', REPLAN, '3. search("nowhere")\n4. join()', FINISH)
+    ran = compiled(
+        tools, '1. search("nowhere")\n2. echo(2)\n3. join()', REPLAN, '3. search("nowhere")\n4. join()', FINISH
+    )
     assert len(tools.of("search")) == 2
     assert (ran.result.status, ran.result.stopped_by) == ("partial", "no_progress")
     assert "had the same kind of outcome" in ran.text("join")
@@ -260,9 +286,27 @@ def test_P31_a_write_that_failed_is_not_repeated_by_the_same_plan():
         sent.append(text)
         raise TimeoutError("nobody knows whether it was posted")
 
-    ran = compiled([post, *Toolbox()], '1. echo(1)\n2. post("hi")\n3. join()', REPLAN, '3. post("hi")\n4. join()', FINISH)
+    ran = compiled(
+        [post, *Toolbox()], '1. echo(1)\n2. post("hi")\n3. join()', REPLAN, '3. post("hi")\n4. join()', FINISH
+    )
     assert sent == ["hi"]
     assert ran.result.stopped_by == "no_progress"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_P31_the_errors_of_a_further_plan_are_news_to_the_joiner(stream):
+    script = ['1. search("K2")\n2. join()', REPLAN, '2. find("Everest")\n3. join()', "I cannot.", FINISH]
+    ran = compiled(Toolbox(), *script, stream=stream)
+    assert "there is no tool 'find'" in ran.text("join")
+    assert (ran.result.status, ran.result.stopped_by) == ("complete", None)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_P31_a_write_beside_an_error_is_not_repeated(stream):
+    tools = Toolbox()
+    script = [PLAN_A, REPLAN, '4. send("Ann", "8611")\n5. find("x")\n6. join()', "I cannot.", FINISH]
+    ran = compiled(tools, *script, stream=stream)
+    assert (tools.of("send"), ran.result.stopped_by) == (SENT, "no_progress")
 
 
 def test_P31_without_any_result_it_is_a_typed_error_with_the_reason():
@@ -274,7 +318,9 @@ def test_P31_without_any_result_it_is_a_typed_error_with_the_reason():
 
 def test_P31_something_new_beside_what_is_known_is_progress():
     tools = Toolbox()
-    ran = compiled(tools, '1. search("K2")\n2. join()', REPLAN, '3. search("K2")\n4. search("Everest")\n5. join()', FINISH)
+    ran = compiled(
+        tools, '1. search("K2")\n2. join()', REPLAN, '3. search("K2")\n4. search("Everest")\n5. join()', FINISH
+    )
     assert [call["query"] for call in tools.of("search")] == ["K2", "Everest"], "a read that succeeded is shared"
     assert ran.result.tasks[3].reused_from == 1
     assert (ran.values[3], ran.result.status) == (K2, "complete")

@@ -6,16 +6,17 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from llmcompiler import tool
-from llmcompiler.testing import Scripted
-from tests.matrix.helpers import FINISH, Ran, Toolbox, compiled
+from llmcompiler import LLMCompiler, NotAPlan, Plan, PlanError, parse_plan, tool
+from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
+from tests.matrix.helpers import FINISH, QUESTION, Ran, Toolbox, compiled
 
 
 def diagnosed(line: str, *, tools: Toolbox | list[object] | None = None) -> Ran:
     """Run a plan with one bad line after two good ones; check what holds for every fault, and return the run."""
     box = Toolbox()
+    everything = [*box, *(tools or [])]
     plan = f'1. echo({{"name": "K2", "list": [8611]}})\n2. echo(2)\n3. {line}\n4. echo([$3])\n5. join()'
-    ran = compiled([*box, *(tools or [])], plan, Scripted(text="3. echo(3)\n4. join()", first_token=9.0), FINISH)
+    ran = compiled(everything, plan, Scripted(text="3. echo(3)\n4. join()", first_token=9.0), FINISH)
     assert ran.asked == ["plan", "repair", "join"]
     assert "(line 3)" in ran.text("repair")
     assert f"   3 | 3. {line}" in ran.text("repair")
@@ -24,7 +25,26 @@ def diagnosed(line: str, *, tools: Toolbox | list[object] | None = None) -> Ran:
     assert ran.values == {1: {"name": "K2", "list": [8611]}, 2: 2, 3: 3, 4: [3]}
     assert {name for name, _ in box.calls} == {"echo"}, "nothing of the bad line was called"
     assert (ran.rejected, ran.result.status, len(ran.result.plans)) == ([], "complete", 1)
+    with pytest.raises(PlanError) as refusal:
+        parse_plan(plan, tools=everything)
+    assert [error.code for error in refusal.value.diagnostics] == ran.codes, "without a planner there is no repair"
     return ran
+
+
+def test_a_dry_run_repairs_too_and_runs_nothing():
+    box = Toolbox()
+
+    async def work(*replies: str) -> Plan:
+        with ScriptedModel(replies) as model:
+            return await LLMCompiler(model, list(box), examples=[]).plan(QUESTION)
+
+    plan = run_virtual(work('1. serch("K2")\n2. echo("$1")\n3. join()', '1. search("K2")'))
+    assert str(plan) == '1. search(query="K2")\n2. echo(value=$1)\n3. join()'
+    with pytest.raises(PlanError, match="there is no tool 'serch'"):
+        run_virtual(work('1. serch("K2")\n2. join()', "I cannot."))
+    with pytest.raises(NotAPlan, match="It said: I cannot"):
+        run_virtual(work("I cannot.", "I cannot."))
+    assert box.calls == []
 
 
 @tool
@@ -82,7 +102,9 @@ def test_P02d_a_trailing_comma_is_accepted():
         pytest.param('paint("green")', "wrong_type", 'expected one of "red", "blue", found "green"', id="P03c enum"),
         pytest.param("search(null)", "wrong_type", "expected string, found null", id="P03d null"),
         pytest.param('paint("red", 4)', "wrong_type", "4 is greater than the maximum of 3", id="P03e range"),
-        pytest.param('paint("red", 1.5)', "wrong_type", "expected integer, found number 1.5", id="P03e no whole number"),
+        pytest.param(
+            'paint("red", 1.5)', "wrong_type", "expected integer, found number 1.5", id="P03e no whole number"
+        ),
     ],
 )
 def test_P03_an_argument_of_the_wrong_type(line, code, said):
@@ -155,7 +177,9 @@ def test_P05b_a_computation_in_quotes_is_text():
         pytest.param("${1.name}", "K2", id="P06c braced"),
         pytest.param('"${1.name}"', "K2", id="P06c quoted"),
         pytest.param("\"<${1['a key']}>\"", "<true>", id="P06c in a text"),
-        pytest.param('"$1.name"', '{"name":"K2","list":[8611],"a key":true}.name', id="P06 a bare path in quotes is text"),
+        pytest.param(
+            '"$1.name"', '{"name":"K2","list":[8611],"a key":true}.name', id="P06 a bare path in quotes is text"
+        ),
     ],
 )
 def test_P06_a_path_leads_into_plain_data(ref, value):

@@ -135,7 +135,9 @@ def test_P19_what_is_not_closed_is_repaired(line):
     "text",
     [
         pytest.param('1. echo("a\nb")\n2. echo([$1])\n3. join()', id="P20a newline inside a string"),
-        pytest.param('1. echo(\n   # the text (of two lines)\n  "a\nb",\n)\n2. echo([\n$1\n])\n3. join()', id="P20b over lines"),
+        pytest.param(
+            '1. echo(\n   # the text (of two lines)\n  "a\nb",\n)\n2. echo([\n$1\n])\n3. join()', id="P20b over lines"
+        ),
         pytest.param('1. echo("a\nb") 2. echo([$1]) 3. join()', id="P20c on one line"),
         pytest.param('1. echo("a\nb"); 2. echo([$1]), 3. join()', id="P20c with separators"),
     ],
@@ -235,7 +237,9 @@ def test_P23_a_doubled_dollar_is_the_amount():
     ],
 )
 def test_P24_references(argument, value):
-    ran = compiled(Toolbox(), f'1. echo("one")\n2. echo([true, 1.5])\n10. echo("ten")\n11. echo([{argument}])\n12. join()', FINISH)
+    ran = compiled(
+        Toolbox(), f'1. echo("one")\n2. echo([true, 1.5])\n10. echo("ten")\n11. echo([{argument}])\n12. join()', FINISH
+    )
     assert ran.values[11] == [value]
 
 

@@ -9,7 +9,13 @@ from llmcompiler.plan.diagnostics import errors_in
 from llmcompiler.testing.plans import chunkings, plan_texts
 from tests.plan.toolbox import TOOLS
 
-texts = plan_texts() | st.text("123.)($={}[]\"'f,gjoin \n", max_size=60)
+arguments = st.lists(
+    st.sampled_from(["$1", "$2", "$3", "$4", '"$1"', '"is $3"', '"$4"', '"$9"', "$9", "1", "x"]), max_size=2
+)
+calls = st.builds(
+    "{}. {}({})\n".format, st.sampled_from([1, 1, 2, 2, 3, 4, 7, 0]), st.sampled_from("fg"), arguments.map(", ".join)
+)
+texts = plan_texts() | st.lists(calls | st.just("join()"), max_size=6).map("".join)
 tools = st.sampled_from([None, TOOLS])
 rounds = st.sampled_from([(), (1, 2), (3, 9)])
 

@@ -86,7 +86,9 @@ def _check_due(unit: TaskFetchingUnit, entry: Entry) -> None:
     if entry.due is None:
         return
     assert entry.state in (State.RUNNING, State.RETRYING), _story(unit, f"task {entry.id} is {entry.state} and due")
-    assert (entry.due, entry.id) in unit._timers, _story(unit, f"task {entry.id} is due at {entry.due}, but no timer is")
+    assert (entry.due, entry.id) in unit._timers, _story(
+        unit, f"task {entry.id} is due at {entry.due}, but no timer is"
+    )
     asked = unit._timer_at
     assert asked is not None, _story(unit, f"task {entry.id} is due at {entry.due}, but no timer was asked for")
     assert asked <= entry.due, _story(unit, f"task {entry.id} is due at {entry.due}, the timer is set to {asked}")

@@ -43,9 +43,7 @@ from tests.scheduling.invariants import check, snapshot
 CAPS: dict[str, int | None] = {"free": None, "two": 2, "one": 1}
 BROKEN = failed("tool", "ValueError", "broken")
 REFUSED = ErrorRecord("plan", "UnknownTool", "nobody knows it")
-DROPPED = failed(
-    "dropped", "PlanCut", "not started: the plan ended before its join, so nothing with effects may begin"
-)
+DROPPED = failed("dropped", "PlanCut", "not started: the plan ended before its join, so nothing with effects may begin")
 
 
 class Model:
@@ -77,9 +75,7 @@ class Model:
         """Return `id` and what needs it, directly or not, and has not ended."""
         found = {id}
         for _ in self.state:
-            found |= {
-                user for user, task in self.told.items() if self.state[user] not in ENDED and found & task.inputs
-            }
+            found |= {user for user, task in self.told.items() if self.state[user] not in ENDED and found & task.inputs}
         return found
 
     # Signals

@@ -1,0 +1,121 @@
+"""The watchdog: a tool that blocks the event loop is named, with the place where it does. Real time, since it is blocked."""
+
+import asyncio
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from llmcompiler import LLMCompiler, Succeeded, tool
+from llmcompiler.execution import watchdog
+from llmcompiler.execution.watchdog import Blocked, watched
+from tests.execution.running import FINISH, in_tier, scripted
+
+BLOCKED = 2.2 * watchdog.ALLOWED_SECONDS  # longer than two rounds, so one of them lies within
+
+
+def blocks(seconds: float) -> str:
+    return _deep_inside(seconds)
+
+
+def _deep_inside(seconds: float) -> str:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:  # computing, which no patch of time.sleep would notice
+        sum(range(1000))
+    return "done"
+
+
+@tool
+async def computes() -> str:
+    return blocks(BLOCKED)
+
+
+@tool
+async def sleeps() -> str:
+    time.sleep(BLOCKED)
+    return "done"
+
+
+@tool
+async def waits() -> str:
+    await asyncio.sleep(BLOCKED)
+    return "done"
+
+
+def agent(*tools: Any) -> LLMCompiler:
+    plan = "".join(f"{id}. {each.spec.name}()\n" for id, each in enumerate(tools, 1)) + "99. join()"
+    return scripted(plan, answers=(FINISH,), tools=list(tools))
+
+
+@pytest.mark.parametrize(("face", "blocking"), [("arun", computes), ("run", sleeps)])
+def test_a_tool_that_blocks_the_loop_is_named_with_its_stack(
+    face: str, blocking: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = agent(blocking, waits)
+    result = asyncio.run(one.arun("q")) if face == "arun" else one.run("q")
+    assert result.tasks[1].outcome == Succeeded("done")
+    [blocked] = result.blocked
+    assert blocked.tool == blocking.spec.name
+    assert "_deep_inside" in blocked.stack if blocking is computes else "time.sleep(BLOCKED)" in blocked.stack
+    assert blocked.seconds == watchdog.ALLOWED_SECONDS
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert blocking.spec.name in warning.getMessage()
+
+
+def test_tools_that_wait_or_work_elsewhere_are_not() -> None:
+    slow = in_tier(blocks, "thread", name="slow")
+    plan = f"1. waits()\n2. slow({BLOCKED})\n3. join()"
+    assert asyncio.run(scripted(plan, tools=[waits, slow]).arun("q")).blocked == ()
+
+
+def test_each_run_hears_of_its_own_loop_only() -> None:
+    results: dict[str, Any] = {}
+
+    def work(name: str, *tools: Any) -> None:
+        results[name] = asyncio.run(agent(*tools).arun("q"))
+
+    threads = [
+        threading.Thread(target=work, args=("blocked", computes)),
+        threading.Thread(target=work, args=("free", waits)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [blocked.tool for blocked in results["blocked"].blocked] == ["computes"]
+    assert results["free"].blocked == ()
+
+
+def test_a_loop_that_is_closed_while_it_is_asked_does_not_silence_the_watchdog() -> None:
+    """The sign of life that was asked of a closed loop never comes; others are watched all the same."""
+    left: list[Any] = []
+
+    async def enters_and_never_leaves() -> None:
+        left.append(watched(lambda blocked: None))
+        left[-1].__enter__()
+
+    for _ in range(3):
+        asyncio.run(enters_and_never_leaves())
+    assert [blocked.tool for blocked in asyncio.run(agent(computes).arun("q")).blocked] == ["computes"]
+    for watch in left:
+        watch.__exit__(None, None, None)
+
+
+def test_the_watchdog_sleeps_when_nobody_is_watched_and_watches_again() -> None:
+    reports: list[Blocked] = []
+
+    async def scenario() -> None:
+        with watched(reports.append):
+            pass
+        with watched(reports.append):
+            await asyncio.create_task(_block(), name=f"{watchdog.TOOL_PREFIX}late")
+
+    async def _block() -> None:
+        time.sleep(BLOCKED)
+
+    asyncio.run(scenario())
+    assert [report.tool for report in reports] == ["late"]
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "llmcompiler watchdog"]
+    assert thread.daemon
