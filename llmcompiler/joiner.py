@@ -48,9 +48,10 @@ _MAX_HEAD = 200
 _LINE_END = re.compile(rf"{_MARK}(?:\n|\Z)")
 
 
-def read_decision(text: str, *, was_cut: bool = False) -> Decision:
+def read_decision(text: str, *, was_cut: bool = False, lenient: bool = False) -> Decision:
     """Return the decision in a joiner's reply; `was_cut` says that the model hit its token cap.
 
+    `lenient`, for a reply that was asked for again, takes unbalanced parentheses as meant: `Finish((0, 1])`.
     Raises `JoinError` if there is no action, an unknown one, two that differ, an empty or an unfinished one.
     """
     end = _END.search(text)
@@ -58,7 +59,7 @@ def read_decision(text: str, *, was_cut: bool = False) -> Decision:
     decisions: list[Decision] = []
     found = _ACTION.search(body)
     while found is not None:
-        close = _closing(body, found.end(), was_cut=was_cut)
+        close = _closing(body, found.end(), was_cut=was_cut, lenient=lenient)
         if close is None:
             raise JoinError(f"{found['name']}(...) is not closed, so the reply may be cut", text=text)
         content = body[found.end() : close].strip()
@@ -73,7 +74,7 @@ def read_decision(text: str, *, was_cut: bool = False) -> Decision:
     return decisions[0]
 
 
-def _closing(text: str, start: int, *, was_cut: bool) -> int | None:
+def _closing(text: str, start: int, *, was_cut: bool, lenient: bool) -> int | None:
     """Return the place of the `)` that ends an action, or None if its end has not come."""
     depth, first = 1, None
     for found in re.finditer(r"[()]", text[start:]):
@@ -82,7 +83,9 @@ def _closing(text: str, start: int, *, was_cut: bool) -> int | None:
             first = start + found.start()
             break
     if first is None:
-        return None
+        last = text.rfind(")", start)
+        is_end = last >= 0 and not text[last + 1 :].strip(" \t\n*_`")
+        return last if lenient and is_end and not was_cut else None
     following = _ACTION.search(text, first)
     stop = following.start() if following else len(text)
     rest = text[first + 1 : stop]

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 ALLOWED_SECONDS = 0.5
 TOOL_PREFIX = "tool "
@@ -27,11 +28,16 @@ class Blocked:
     seconds: float = ALLOWED_SECONDS
 
 
+Report: TypeAlias = Callable[[Blocked], None]
+
+
 class _Watch:
-    def __init__(self, report: Callable[[Blocked], None]) -> None:
+    """One loop that is watched, and who wants to hear of it."""
+
+    def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
-        self.report = report
+        self.reports: list[Report] = []
         self.answered = threading.Event()
         self.answered.set()
         self.is_told = False
@@ -46,18 +52,19 @@ class _Watch:
             self.answered.set()
 
 
-_watches: list[_Watch] = []
+_watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
 _changed = threading.Condition()
 _thread: threading.Thread | None = None
 
 
 @contextmanager
-def watched(report: Callable[[Blocked], None]) -> Iterator[None]:
+def watched(report: Report) -> Iterator[None]:
     """Watch the running loop; `report` is called, in the watchdog's thread, once for each time it is blocked."""
     global _thread  # one watchdog a process
-    watch = _Watch(report)
+    loop = asyncio.get_running_loop()
     with _changed:
-        _watches.append(watch)
+        watch = _watches.setdefault(loop, _Watch())
+        watch.reports.append(report)
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_patrol, name="llmcompiler watchdog", daemon=True)
             _thread.start()
@@ -66,7 +73,9 @@ def watched(report: Callable[[Blocked], None]) -> Iterator[None]:
         yield
     finally:
         with _changed:
-            _watches.remove(watch)
+            watch.reports.remove(report)
+            if not watch.reports:
+                del _watches[loop]
 
 
 def _patrol() -> None:
@@ -74,7 +83,7 @@ def _patrol() -> None:
         with _changed:
             while not _watches:
                 _changed.wait()
-            watches = list(_watches)
+            watches = list(_watches.values())
         for watch in watches:
             if watch.answered.is_set():
                 watch.ask()
@@ -88,8 +97,9 @@ def _patrol() -> None:
 def _tell(watch: _Watch) -> None:
     frame = sys._current_frames().get(watch.thread)
     task = asyncio.current_task(watch.loop)
-    if frame is None or task is None or watch not in _watches or not task.get_name().startswith(TOOL_PREFIX):
+    if frame is None or task is None or not watch.reports or not task.get_name().startswith(TOOL_PREFIX):
         return
     tool, stack = task.get_name().removeprefix(TOOL_PREFIX), "".join(traceback.format_stack(frame)[-6:])
     _log.warning("the tool %r blocks the event loop; make it a plain function, which gets a thread\n%s", tool, stack)
-    watch.report(Blocked(tool, stack))
+    for report in list(watch.reports):
+        report(Blocked(tool, stack))

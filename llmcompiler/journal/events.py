@@ -130,7 +130,7 @@ class PlanText(_Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerText(_Event):
-    """A piece of the answer, as it came."""
+    """A piece of the answer, as it came. If the joiner is asked again, its second answer follows the first one."""
 
     text: str
 

@@ -131,7 +131,9 @@ class PlanReader:
             if draft.raw is None:
                 draft.raw = self._fresh_id()
                 advice = f"write this task with the unused id {draft.raw}"
-                draft.errors = [replace(e, remedy=f"{e.remedy}; {advice}" if e.remedy else advice) for e in draft.errors]
+                draft.errors = [
+                    replace(e, remedy=f"{e.remedy}; {advice}" if e.remedy else advice) for e in draft.errors
+                ]
                 readings.append(self._pending(draft))
         inputs = self._inputs()
         for draft in [draft for draft in self._drafts if draft.unread]:
@@ -219,7 +221,8 @@ class PlanReader:
     def _duplicate(self, draft: _Draft) -> None:
         """A task whose id is taken: ignored if it is the same call, else it gets a fresh id at the plan's end."""
         raw, task = draft.raw, draft.task
-        assert raw is not None and task is not None
+        assert raw is not None
+        assert task is not None
         pending = self._draft_of(raw)
         earlier = pending.task if pending else self._accepted.get(raw)
         if earlier is not None and task.same_call(earlier):
@@ -250,7 +253,8 @@ class PlanReader:
 
     def _accept(self, draft: _Draft) -> Accepted:
         task = draft.task
-        assert task is not None and draft.raw is not None
+        assert task is not None
+        assert draft.raw is not None
         self._accepted[draft.raw] = task
         self.notes += text_references(task, draft.span)
         if self._shift:

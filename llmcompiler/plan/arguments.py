@@ -8,8 +8,20 @@ import re
 from dataclasses import dataclass, field
 
 from llmcompiler.plan.diagnostics import Diagnostic, Span
-from llmcompiler.plan.strings import BARE_REF, BLANK, BRACED, BRACED_REF, CLOSERS, DOUBLE, QUOTES, SINGLE
-from llmcompiler.plan.strings import BadText, read_path, scan_refs, unescape
+from llmcompiler.plan.strings import (
+    BARE_REF,
+    BLANK,
+    BRACED,
+    BRACED_REF,
+    CLOSERS,
+    DOUBLE,
+    QUOTES,
+    SINGLE,
+    BadText,
+    read_path,
+    scan_refs,
+    unescape,
+)
 from llmcompiler.plan.tasks import MAX_ID
 from llmcompiler.plan.values import Ref, Text, Value
 
@@ -18,7 +30,8 @@ MAX_DEPTH = 32
 _SPACE = re.compile(rf"(?:{BLANK}++|#[^\n]*+)*+")
 _DIGITS = r"\d++(?:_\d++)*+"
 _NUMBER = re.compile(
-    rf"[+-]?(?:0[xX](?:_?[0-9a-fA-F])++|(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?)(?![\w.])", re.ASCII
+    rf"[+-]?(?:0[xX](?:_?[0-9a-fA-F])++|(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?)(?![\w.])",
+    re.ASCII,
 )
 _NAME = re.compile(r"[^\W\d]\w*")
 _KEYWORD = re.compile(rf"([^\W\d]\w*){BLANK}*+=(?!=)")
@@ -144,7 +157,9 @@ class _Reader:
         start = self.pos
         items, comma = self._list(depth, ")")
         if len(items) == 1 and not comma:
-            raise _Unreadable("computation", "parentheses around a value compute nothing", start, self.pos, "remove them")
+            raise _Unreadable(
+                "computation", "parentheses around a value compute nothing", start, self.pos, "remove them"
+            )
         return items
 
     def _dict(self, depth: int) -> dict[str, Value]:
@@ -244,7 +259,9 @@ class _Reader:
         self.pos = found.end()
         if word in _CONSTANTS:
             return _CONSTANTS[word]
-        raise _Unreadable("bare_word", f"{word!r} is neither a literal nor a ref", start, found.end(), f'quote it: "{word}"')
+        raise _Unreadable(
+            "bare_word", f"{word!r} is neither a literal nor a ref", start, found.end(), f'quote it: "{word}"'
+        )
 
     def _separator(self, closer: str) -> bool:
         """Go past a comma, if there is one; return whether there was."""

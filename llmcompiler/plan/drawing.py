@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def graph_of(tasks: Sequence[Task]) -> "networkx.DiGraph[Any]":
     """Return a directed graph: nodes are ids with the attribute `task`, edges run from input to user."""
-    import networkx  # noqa: PLC0415  # 100 ms, needed only where a plan is analysed or drawn
+    import networkx  # 100 ms, needed only where a plan is analysed or drawn
 
     graph: networkx.DiGraph[Any] = networkx.DiGraph()
     known = {task.id for task in tasks}

@@ -7,9 +7,10 @@ Grammar and recovery table: ARCHITECTURE.md. Invariants:
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from llmcompiler.plan.arguments import Arguments, read_arguments
 from llmcompiler.plan.diagnostics import Diagnostic, Span
@@ -229,7 +230,7 @@ class PlanParser:
         self._mode = _Mode.CODE if end >= 0 else _Mode.COMMENT
         return self._take(end if end >= 0 else len(self._text))
 
-    _STEPS = {
+    _STEPS: ClassVar[Mapping[_Mode, Callable[["PlanParser"], bool]]] = {
         _Mode.LINE: _step_line,
         _Mode.SKIP: _step_skip,
         _Mode.CODE: _step_code,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from llmcompiler.plan.tasks import MAX_ID
 from llmcompiler.plan.values import Ref, Step, Text, joined
 
-DOUBLE, SINGLE = "\"“”„‟", "'‘’‚‛"
+DOUBLE, SINGLE = '"“”„‟', "'‘’‚‛"
 QUOTES = frozenset(DOUBLE + SINGLE)
 BLANK = r"[\s\u200b-\u200d\u2060\ufeff]"
 
@@ -62,7 +62,7 @@ def _character(escape: re.Match[str]) -> str:
     if simple is not None:
         return _SIMPLE[simple]
     if name is not None:
-        import unicodedata  # noqa: PLC0415  # rarely needed
+        import unicodedata  # rarely needed
 
         try:
             return unicodedata.lookup(name)

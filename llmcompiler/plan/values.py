@@ -120,9 +120,7 @@ def substitute(value: Value, results: Mapping[int, Json]) -> Json:
         case Ref():
             return copied(follow(results[value.id], value))
         case Text(parts):
-            return "".join(
-                part if isinstance(part, str) else text_of(follow(results[part.id], part)) for part in parts
-            )
+            return "".join(part if isinstance(part, str) else text_of(follow(results[part.id], part)) for part in parts)
         case tuple():
             return [substitute(item, results) for item in value]
         case Mapping():
@@ -134,12 +132,13 @@ def follow(value: Json, ref: Ref) -> Json:
     """Return the part of plain data that the path of `ref` leads to; never an attribute of an object."""
     here = value
     for count, step in enumerate(ref.path):
-        if isinstance(step, str) and isinstance(here, dict) and step in here:
-            here = here[step]
-        elif isinstance(step, int) and isinstance(here, list) and -len(here) <= step < len(here):
-            here = here[step]
-        else:
-            raise MissingField(_missing(ref, count, here))
+        match here, step:
+            case dict(), str() if step in here:
+                here = here[step]
+            case list(), int() if -len(here) <= step < len(here):
+                here = here[step]
+            case _:
+                raise MissingField(_missing(ref, count, here))
     return here
 
 

@@ -129,6 +129,7 @@ class _Loop:
             else:
                 if isinstance(decision, Finish):
                     return decision
+                return self._refused("there is no Replan here: call a tool, or Finish(answer)")
         return await self._call(first[1].strip() if first else text)
 
     def _refused(self, complaint: str) -> str:

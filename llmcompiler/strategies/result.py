@@ -26,7 +26,7 @@ class TaskRecord:
     task: Task
     round: int
     planned: float
-    outcome: Outcome = Cancelled()
+    outcome: Outcome = field(default_factory=Cancelled)
     arguments: Mapping[str, Json] | None = None
     attempts: int = 0
     started: float | None = None
@@ -39,8 +39,8 @@ class RunResult:
     """How a run ended.
 
     answer: None only inside `RunFailed`. status: `partial` if a limit or a cut plan kept the run from its end; `stopped_by`
-    names what. tasks: by id. plans: one a round. abandoned: calls that were given up and were
-    still hanging when the run ended. blocked: when a tool blocked the event loop, with its stack. seconds: how long the run took.
+    names what. tasks: by id. plans: one a round. abandoned: calls that were given up and were still hanging when the run
+    ended. blocked: when a tool blocked the event loop, with its stack. seconds: how long the run took.
     """
 
     question: str
@@ -72,6 +72,7 @@ class RunResult:
             "plans": [str(plan) for plan in self.plans],
             "usage": {"total": asdict(total), **{who: asdict(use) for who, use in self.usage.by_purpose.items()}},
             "abandoned": self.abandoned,
+            "blocked": [asdict(blocked) for blocked in self.blocked],
         }
 
 

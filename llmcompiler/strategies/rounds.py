@@ -199,7 +199,7 @@ class Rounds:
             complaint += "." if is_last else " or `Action: Replan(reason)`."
         turn = (Message("assistant", reply.text.strip() or "(nothing)"), Message("user", complaint))
         reply = await self._reply(replace(prompt, messages=prompt.messages + turn))
-        return read_decision(reply.text, was_cut=reply.was_cut)
+        return read_decision(reply.text, was_cut=reply.was_cut, lenient=True)
 
     async def _reply(self, prompt: Prompt) -> Reply:
         reply, answer, size = Reply(), AnswerReader(), 0

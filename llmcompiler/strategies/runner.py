@@ -7,8 +7,9 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from llmcompiler.errors import InternalError, LimitReached, LLMCompilerError, NoProgress, RunFailed, UsageError
 from llmcompiler.execution.watchdog import watched
@@ -159,12 +160,40 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
     if threading.current_thread() is _thread:
         work.close()
         raise UsageError("run() was called on the event loop of another run, which would wait for itself; await arun()")
-    future = asyncio.run_coroutine_threadsafe(work, loop)
+    carrier = _Carrier(work)
     try:
-        return future.result()
+        loop.call_soon_threadsafe(carrier.begin)
+        return carrier.result.result()
     except KeyboardInterrupt:
-        future.cancel()
+        loop.call_soon_threadsafe(carrier.stop)
         raise
+
+
+class _Carrier(Generic[T]):
+    """Carries a coroutine to the private loop. It is there before anything begins, so that Ctrl-C always finds it."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.result: Future[T] = Future()
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Start the work; called on the loop, as `stop` is."""
+        self._task = asyncio.get_running_loop().create_task(self._carry())
+        self._task.add_done_callback(lambda _: self._work.close())  # it was never begun if it was cancelled at once
+
+    def stop(self) -> None:
+        """Cancel the work."""
+        if self._task is None:
+            self._work.close()
+        else:
+            self._task.cancel()
+
+    async def _carry(self) -> None:
+        try:
+            self.result.set_result(await self._work)
+        except BaseException as error:  # noqa: BLE001  # whatever it is belongs to the caller, not to the loop's thread
+            self.result.set_exception(error)
 
 
 def _private_loop() -> asyncio.AbstractEventLoop:

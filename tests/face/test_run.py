@@ -6,11 +6,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from llmcompiler import LLMCompiler, RunFailed, RunResult, UsageError, tool
+from llmcompiler import LLMCompiler, Prompt, RunFailed, RunResult, UsageError, tool
 from tests.execution.running import FINISH, PATIENCE, scripted
 
 ROOT = Path(__file__).parents[2]
@@ -202,3 +203,16 @@ def test_run_works_in_a_forked_process() -> None:
         """
     )
     assert said == "done\ndone\n"
+
+
+def test_run_survives_whatever_leaves_a_run() -> None:
+    """What would end an event loop belongs to the caller; the private loop goes on."""
+
+    class Exiting:
+        async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
+            raise SystemExit(3)
+            yield ""
+
+    with pytest.raises(SystemExit):
+        LLMCompiler(Exiting(), [nap], examples=()).run("q")
+    assert quick().run("q").answer == "done"

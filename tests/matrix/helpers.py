@@ -8,7 +8,7 @@ from typing import Any
 from tenacity import wait_none
 
 from llmcompiler import Failed, LLMCompiler, ModelRetries, RunFailed, RunResult, Skipped, Succeeded, tool
-from llmcompiler.journal.events import Event, PlanClosed, TaskRejected, TaskStarted
+from llmcompiler.journal.events import Event, PlanClosed, TaskRejected
 from llmcompiler.models.model import Prompt
 from llmcompiler.plan.printer import print_call
 from llmcompiler.testing import ScriptedModel, run_virtual
@@ -155,9 +155,6 @@ class Ran:
 
     def kept(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
-
-    def begun(self, tool: str) -> list[dict[str, Any]]:
-        return [dict(event.arguments) for event in self.kept(TaskStarted) if event.tool == tool]
 
 
 def _kind(prompt: Prompt) -> str:

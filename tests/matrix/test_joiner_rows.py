@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmcompiler import JoinError, Limits
+from llmcompiler import JoinError, Limits, LLMCompiler
 from llmcompiler._resources import bundled
 from llmcompiler.journal.events import AnswerText, JoinDecided
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
@@ -39,7 +39,6 @@ def test_J01_the_answer_is_exact(answer, end):
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_J01_the_streamed_answer_is_the_answer(answer):
     text = f"Thought: I see.\nAction: Finish({answer})<END_OF_RESPONSE>"
-    from llmcompiler import LLMCompiler
 
     async def work() -> list:
         with ScriptedModel([PLAN, Scripted(text=text, chunks=list(text))]) as model:

@@ -1,20 +1,19 @@
 """What holds for every plan text, however it is cut, repaired or not, in a first round or a later one."""
 
+from itertools import product
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcompiler.passes.parse import plan_of
-from llmcompiler.passes.reader import Accepted, Pending, PlanReader, Rejected
+from llmcompiler.passes.reader import Accepted, Pending, PlanReader, Rejected, find_cycle
 from llmcompiler.plan.diagnostics import errors_in
 from llmcompiler.testing.plans import chunkings, plan_texts
 from tests.plan.toolbox import TOOLS
 
-arguments = st.lists(
-    st.sampled_from(["$1", "$2", "$3", "$4", '"$1"', '"is $3"', '"$4"', '"$9"', "$9", "1", "x"]), max_size=2
-)
-calls = st.builds(
-    "{}. {}({})\n".format, st.sampled_from([1, 1, 2, 2, 3, 4, 7, 0]), st.sampled_from("fg"), arguments.map(", ".join)
-)
+arguments = st.sampled_from(["$1", "$2", "$3", '"is $1"', '"$3"', '"$9"', "$9", "1", "x", "x", "$1, $3", "$2, x", ""])
+calls = st.builds("{}. {}({})\n".format, st.sampled_from([1, 1, 2, 2, 3, 3, 4, 0]), st.sampled_from("fg"), arguments)
 texts = plan_texts() | st.lists(calls | st.just("join()"), max_size=6).map("".join)
 tools = st.sampled_from([None, TOOLS])
 rounds = st.sampled_from([(), (1, 2), (3, 9)])
@@ -102,3 +101,36 @@ def test_a_limit_cuts_the_plan_before_the_first_task_beyond_it(text, limit):
     reader = PlanReader(None, limit=limit)
     assert len({id_of(reading) for reading in read(reader, [text])}) <= limit
     assert not (reader.is_full and reader.is_complete)
+
+
+def plans_of(lines, ids, arguments):
+    """Return every plan of so many lines, as long as they call with these ids and arguments."""
+    calls = [f"{id}. f({argument})\n" for id, argument in product(ids, arguments)]
+    return ["".join(plan) for plan in product(calls, repeat=lines)]
+
+
+THREE = plans_of(3, (1, 2, 3), ("x", "$1", "$2", "$3", '"$3"'))
+FOUR = plans_of(4, (1, 2), ("x", "$1", "$2", '"$2"'))
+TWO_IDS = ((1, 2), ("x", "$1", "$2"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "repairs", "known"),
+    [
+        pytest.param(THREE, [None], (), id="three lines"),
+        pytest.param(THREE, [None], (1,), id="three lines, shifted"),
+        pytest.param(THREE, [None], (2,), id="three lines, shifted or not"),
+        pytest.param(FOUR, [None], (), id="four lines, two ids"),
+        pytest.param(plans_of(2, *TWO_IDS), plans_of(2, *TWO_IDS), (), id="repairs of two lines"),
+        pytest.param(plans_of(2, *TWO_IDS), plans_of(2, *TWO_IDS), (1, 2), id="repairs of two lines, shifted"),
+        pytest.param(plans_of(3, *TWO_IDS), plans_of(1, (1, 2, 3), ("$1", "$2", "$3")), (), id="repairs of one line"),
+    ],
+)
+def test_in_every_small_plan_each_id_ends_once_and_no_task_waits_for_itself(texts, repairs, known):
+    for text, repair in product(texts, repairs):
+        readings = read(PlanReader(None, known=known), [text], repair)
+        ended = [id_of(reading) for reading in readings if not isinstance(reading, Pending)]
+        accepted = {reading.task.id: reading.task.inputs for reading in readings if isinstance(reading, Accepted)}
+        assert sorted(ended) == sorted({id_of(reading) for reading in readings}), (text, repair)
+        assert not any(find_cycle(accepted, id) for id in accepted), (text, repair)
+        assert all(inputs <= {*ended, *known} for inputs in accepted.values()), (text, repair)

@@ -64,6 +64,33 @@ def test_a_head_may_be_cut_anywhere(head):
         assert len([item for item in items if not isinstance(item, NoteRead)]) == 2, cut
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('1. f((), """a)""", "b")', id="triple quotes behind a parenthesis"),
+        pytest.param("1. f((), , '')\n2. g()", id="empty strings behind a parenthesis"),
+        pytest.param('1. f((), """a\\"""b)"\\\\""", 1)', id="escapes in triple quotes"),
+        pytest.param('1. f((), "\\")", "\\\n)")\n2. g()', id="escapes in a string"),
+        pytest.param("1. f((),\n2)\n3) g()\n4. h(\n5.5)", id="numbers at the beginning of lines"),
+        pytest.param("1. f(()\r\n  - **2.** g()\n)", id="a head while a call is open"),
+        pytest.param("1. f(() # )\n, 1)\n# )\n2. g()", id="comments"),
+        pytest.param("1. f((), “a)”, ‘b’)\njo\njoin()", id="typographic quotes and a word like join"),
+        pytest.param("f()\nThought: (a)\n1. f() Thought: b\njoin() c", id="thoughts and prose"),
+    ],
+)
+def test_a_text_may_be_cut_anywhere_twice(text):
+    whole = read([text])
+    for first in range(len(text)):
+        for second in range(first, len(text)):
+            assert read([text[:first], text[first:second], text[second:]]) == whole, (first, second)
+
+
+def read(chunks):
+    parser = PlanParser()
+    items = [item for chunk in chunks for item in parser.feed(chunk)] + parser.close()
+    return items, parser.skipped, parser.ignored
+
+
 def test_a_task_comes_with_its_places():
     text = ' Thought: why\n  1. f("a", q = [1,\n 2])'
     parser = PlanParser()

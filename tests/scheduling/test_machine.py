@@ -480,5 +480,5 @@ class Machine(RuleBasedStateMachine):
         assert self.model.is_over
 
 
-Machine.TestCase.settings = settings(max_examples=300, stateful_step_count=80, deadline=None, derandomize=True)
+Machine.TestCase.settings = settings(max_examples=250, stateful_step_count=70, deadline=None, derandomize=True)
 TestUnitAgreesWithModel = Machine.TestCase

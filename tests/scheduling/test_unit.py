@@ -289,6 +289,12 @@ def test_the_deadline_of_a_failed_attempt_does_not_bring_its_retry_forward() -> 
     assert unit.take(Tick(), at=21.0) == [StartTask(1, 2), SetTimer(26.0)]
 
 
+def test_the_deadline_of_a_failed_attempt_is_forgotten_also_behind_another_deadline() -> None:
+    unit = Checked(add(1, timeout=5.0), add(2, timeout=4.0))
+    assert unit.take(broken(1, retry_in=20.0), at=1.0) == [RetryTask(1, 1, BROKEN.error, 21.0)]
+    assert unit.take(Tick(), at=5.0) == [ExpireTask(2, 1), SetTimer(21.0)]
+
+
 def test_the_timer_is_set_again_only_when_something_is_due_earlier() -> None:
     unit = Checked(add(1, timeout=5.0))
     assert unit.take(add(2, timeout=9.0)) == [StartTask(2, 1)]
@@ -416,8 +422,8 @@ def test_a_task_that_is_newer_than_the_ranks_counts_with_its_own_seconds() -> No
 
 
 def test_ranks_of_the_next_round_do_not_wait_until_it_is_as_long_as_the_first() -> None:
-    unit = Checked(*(add(id) for id in range(1, 30)), *(ok(id) for id in range(1, 30)), slots=1)
-    unit.take(PlanClosed(complete=True), PlanSealed(), PlanOpened())
+    unit = Checked(*(add(id) for id in range(1, 30)), PlanClosed(complete=True), PlanSealed(), slots=1)
+    unit.take(*(ok(id) for id in range(1, 30)), PlanOpened())
     unit.take(add(31), add(32, expected=2), add(33), add(34, 33, expected=8))
     assert unit.take(ok(31)) == [EndTask(31, OK, 1), StartTask(33, 1)]
 
@@ -597,6 +603,12 @@ def test_the_plan_moves_as_its_table_says(state: PlanState, target: PlanState) -
         pytest.param([], TaskUnparked(1), "nobody has announced task 1", id="unparking an unknown task"),
         pytest.param(
             [add(1)], add(2, 1, 4, 3), "task 2 needs [3, 4], which nobody has announced", id="inputs nobody knows"
+        ),
+        pytest.param(
+            [add(1), add(2, 1)],
+            add(2),
+            "task 2 (search, needs [1]) is waiting at attempt 0: was added again",
+            id="again",
         ),
         pytest.param([], add(1, 1), "task 1 needs [1], which nobody has announced", id="a task that needs itself"),
         pytest.param(
