@@ -107,9 +107,8 @@ def demo(
         return
     if not everything and not 1 <= number <= len(questions):
         _wrong_use(f"there is no question {number}; `llmcompiler demo --list` lists 1 to {len(questions)}")
-    real = model or (
-        DEFAULT_MODEL if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") or base_url else None
-    )
+    is_real = base_url or os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
+    real = model or (DEFAULT_MODEL if is_real else None)
     console = Console(quiet=True) if as_json else out
     ran: list[dict[str, RunResult]] = []
     with _Told():
@@ -118,8 +117,7 @@ def demo(
     if as_json:
         told = [{title: result.to_dict() for title, result in results.items()} for results in ran]
         _print_json(told if everything else told[0])
-    for results in ran:
-        _exit_for(*results.values())
+    _exit_for(*(result for results in ran for result in results.values()))
 
 
 @app.command()

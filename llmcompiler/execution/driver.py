@@ -6,6 +6,7 @@ resolved, checked and copied at hand-over, results are kept frozen.
 
 import asyncio
 import json
+import logging
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ from llmcompiler.scheduling.messages import (
     Tick,
 )
 from llmcompiler.scheduling.unit import TaskFetchingUnit
+
+_log = logging.getLogger("llmcompiler")
 
 BATCH = 64  # signals or commands handled before the loop gets its turn
 _RETRYABLE = frozenset({"tool", "timeout", "crash"})
@@ -263,7 +266,11 @@ class Driver:
         tool = self._shop.registry[self.tasks[id].tool]
         if attempt > tool.spec.policy.retries or outcome.error.kind not in _RETRYABLE:
             return None
-        return seconds_before_next(tool.wait or TOOL_WAIT, attempt, RuntimeError(str(outcome.error)))
+        try:
+            return seconds_before_next(tool.wait or TOOL_WAIT, attempt, RuntimeError(str(outcome.error)))
+        except Exception:  # noqa: BLE001  # a strategy may be the user's own
+            _log.exception("the tool %r is not tried again, since its wait failed", tool.spec.name)
+            return None
 
     def _abandon(self, id: int) -> None:
         _, call = self._running.pop(id, (0, None))

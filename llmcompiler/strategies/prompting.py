@@ -5,13 +5,13 @@ A template names its slots as `{{slot}}`; a slot that nobody fills, and a text t
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from llmcompiler._resources import bundled
 from llmcompiler.errors import PlanError, UsageError
-from llmcompiler.passes.check import signature
+from llmcompiler.passes.check import signature, type_text
 from llmcompiler.passes.parse import read_plan
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.plan.plan import Plan
@@ -48,9 +48,35 @@ def _describe(registry: Registry, name: str) -> str:
     spec = registry[name].spec
     text = " ".join(spec.description.split())
     effect = f" [effect: {spec.effect}]" if spec.effect not in (Effect.READ, Effect.UNDECLARED) else ""
-    said = ((key, " ".join(schema.get("description", "").split())) for key, schema in spec.properties.items())
-    parameters = "".join(f"\n  {key}: {words}" for key, words in said if words)
-    return f"- {signature(spec)}{': ' + text if text else ''}{effect}{parameters}"
+    lines = [f"- {signature(spec)}{': ' + text if text else ''}{effect}"]
+    for key, schema in spec.properties.items():
+        shape = _shape(schema)
+        said = ", ".join(filter(None, ("" if shape == type_text(schema) else shape, _said(schema))))
+        lines += [f"  {key}: {said}"] if said else []
+    lines += [f"  {key}: {_shape(schema)}" for key, schema in spec.parameters.get("$defs", {}).items()]
+    return "\n".join(lines)
+
+
+def _shape(schema: object) -> str:
+    """Return what data of a schema looks like, with the fields of objects; definitions by their names."""
+    match schema:
+        case {"properties": Mapping() as fields, **others}:
+            required: Any = others.get("required", ())
+            return f"{{{', '.join(_field(key, field, key in required) for key, field in fields.items())}}}"
+        case {"items": items}:
+            return f"list of {_shape(items)}"
+        case {"anyOf": list(options)} | {"oneOf": list(options)}:
+            return " or ".join(dict.fromkeys(map(_shape, options)))
+    return type_text(schema)
+
+
+def _field(key: str, schema: object, is_required: bool) -> str:
+    notes = ", ".join(filter(None, ("" if is_required else "optional", _said(schema))))
+    return f'"{key}": {_shape(schema)}{f" ({notes})" if notes else ""}'
+
+
+def _said(schema: object) -> str:
+    return " ".join(str(schema.get("description", "")).split()) if isinstance(schema, Mapping) else ""
 
 
 def load_examples(examples: Examples) -> list[Example]:

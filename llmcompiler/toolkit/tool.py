@@ -58,8 +58,7 @@ class Tool(Generic[P, R]):
     def with_policy(self, **changes: Any) -> "Tool[P, R]":
         """Return the same tool with some fields of its policy changed."""
         spec = replace(self.spec, policy=replace(self.spec.policy, **changes))
-        _check_spec(spec)
-        return Tool(self.function, spec, wait=self.wait)
+        return _checked(Tool(self.function, spec, wait=self.wait))
 
 
 @overload
@@ -138,17 +137,7 @@ def _make(
     said = inspect.getdoc(inner) if description is None else description
     schema = _schema(function, named) if parameters is None else _given(parameters, named)
     spec = ToolSpec(named, said or "", schema, declared, policy)
-    _check_spec(spec)
-    made = Tool(function, spec, wait=wait)
-    if made.tier == "loop" and not made.is_async:
-        raise UsageError(
-            f"tool {named}: isolate='loop' needs a coroutine function, since a plain one would block the loop"
-        )
-    if made.tier == "thread" and made.is_async:
-        raise UsageError(
-            f"tool {named}: isolate='thread' needs a plain function; a coroutine function runs on the loop"
-        )
-    return made
+    return _checked(Tool(function, spec, wait=wait))
 
 
 def as_tool(candidate: object) -> Tool[..., Any]:
@@ -158,6 +147,20 @@ def as_tool(candidate: object) -> Tool[..., Any]:
     if callable(candidate):
         return tool(candidate)
     raise UsageError(f"{candidate!r} is no tool: give a function, or one decorated with @tool")
+
+
+def _checked(tool: Tool[P, R]) -> Tool[P, R]:
+    """Return the tool. Raises `UsageError` for one that cannot work."""
+    _check_spec(tool.spec)
+    if tool.tier == "loop" and not tool.is_async:
+        raise UsageError(
+            f"tool {tool.spec.name}: isolate='loop' needs a coroutine function, since a plain one would block the loop"
+        )
+    if tool.tier == "thread" and tool.is_async:
+        raise UsageError(
+            f"tool {tool.spec.name}: isolate='thread' needs a plain function; a coroutine function runs on the loop"
+        )
+    return tool
 
 
 def _check_spec(spec: ToolSpec) -> None:

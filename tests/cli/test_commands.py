@@ -35,14 +35,8 @@ def test_run_answers_over_a_server_that_the_environment_names(caps: LoopbackServ
     assert {request.request.model for request in caps.requests} == {"any"}
 
 
-def test_an_option_names_the_server_as_well(caps: LoopbackServer) -> None:
-    done = run("run", *MODEL, "--base-url", caps.base_url, CAPS.question)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(caps.requests) == 2
-
-
-def test_run_with_the_other_strategy_asks_once_a_step(caps: LoopbackServer) -> None:
-    done = run("run", *MODEL, "--strategy", "react", CAPS.question, OPENAI_BASE_URL=caps.base_url)
+def test_an_option_names_the_server_and_another_the_strategy_which_asks_once_a_step(caps: LoopbackServer) -> None:
+    done = run("run", *MODEL, "--base-url", caps.base_url, "--strategy", "react", CAPS.question)
     assert (done.returncode, done.stderr) == (0, "")
     assert ANSWER in done.stdout
     assert len(caps.requests) == 4

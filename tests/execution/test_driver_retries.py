@@ -159,6 +159,22 @@ def test_a_value_that_is_no_data_is_not_tried_again() -> None:
     assert (result.tasks[1].outcome.error.kind, result.tasks[1].attempts) == ("value", 1)
 
 
+@pytest.mark.parametrize("tier", ["loop", "thread"])
+def test_a_wait_that_fails_itself_ends_the_attempts_and_nothing_else(
+    tier: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(state: object) -> float:
+        raise ZeroDivisionError("a bad strategy")
+
+    raises = in_tier(rogues.raises, tier, timeout=None, retries=3, wait=broken)
+    agent = scripted("1. raises()\n2. fine()\n3. join()", tools=[raises, in_tier(rogues.fine, tier)])
+    result = asyncio.run(asyncio.wait_for(agent.arun("q"), 10))
+    assert isinstance(result.tasks[1].outcome, Failed)
+    assert (result.tasks[1].outcome.error.type, result.tasks[1].attempts) == ("ValueError", 1)
+    assert result.tasks[2].outcome == Succeeded(2)
+    assert "'raises' is not tried again" in caplog.text
+
+
 def test_writes_refuse_retries() -> None:
     with pytest.raises(UsageError, match="write refuses retries"):
         flaky(1, effect="write", retries=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import LLMCompiler, Succeeded, tool
+from llmcompiler import Failed, LLMCompiler, Succeeded, tool
 from llmcompiler.execution import watchdog
 from llmcompiler.execution.watchdog import Blocked, watched
 from tests.execution.running import FINISH, in_tier, scripted
@@ -119,3 +119,27 @@ def test_the_watchdog_sleeps_when_nobody_is_watched_and_watches_again() -> None:
     assert [report.tool for report in reports] == ["late"]
     [thread] = [thread for thread in threading.enumerate() if thread.name == "llmcompiler watchdog"]
     assert thread.daemon
+
+
+def test_O05c_a_cleanup_that_blocks_the_loop_is_named_too() -> None:
+    @tool(timeout=0.05)
+    async def untidy() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            time.sleep(BLOCKED)
+
+    result = asyncio.run(agent(untidy, waits).arun("q"))
+    assert isinstance(result.tasks[1].outcome, Failed)
+    assert result.tasks[1].outcome.error.kind == "timeout"
+    assert [blocked.tool for blocked in result.blocked] == ["untidy"]
+
+
+def test_one_loop_with_many_runs_is_told_once_and_each_run_hears_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> list[tuple[Blocked, ...]]:
+        runs = [agent(computes).arun("q"), *(agent(waits).arun("q") for _ in range(3))]
+        return [result.blocked for result in await asyncio.gather(*runs)]
+
+    heard = asyncio.run(scenario())
+    assert [[blocked.tool for blocked in each] for each in heard] == [["computes"]] * 4
+    assert len(caplog.records) == 1

@@ -25,7 +25,7 @@ from llmcompiler.journal.events import Event, TaskStarted
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
 from llmcompiler.testing.server import LoopbackServer, Reply, Stall
 from tests.execution import rogues
-from tests.execution.running import FINISH, in_tier, is_running, process_of, seconds_until
+from tests.execution.running import FINISH, in_tier, is_running, outcomes_of, process_of, seconds_until
 
 ALLOWED = 1.0  # real seconds, for what has 0.1
 GRACE = 0.05  # what a cancelled tool has for its cleanup
@@ -418,3 +418,37 @@ def test_what_follows_the_join_ends_with_the_run() -> None:
     result = run_virtual(agent.arun("q"))
     assert (result.answer, result.seconds) == ("done", 1)
     assert all(model.opened == model.closed for model in models(agent))
+
+
+# execute
+
+
+def test_cancelling_execute_releases_its_tools_at_once() -> None:
+    async def scenario() -> None:
+        tools = Tools()
+        work = asyncio.create_task(outcomes_of("1. nap(100)\n2. nap(1, $1)\n3. join()", tools.all()))
+        await asyncio.sleep(5)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert tools.ended == [("nap", 5)]
+        assert asyncio.get_running_loop().time() == 5
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_execute_leaves_no_process_behind(tmp_path: Path, is_cancelled: bool) -> None:
+    tools = [in_tier(rogues.hangs, "process", timeout=0.5), in_tier(rogues.own_process, "process")]
+
+    async def scenario() -> int:
+        plan = f'1. own_process()\n2. hangs("{tmp_path}", $1)\n3. join()'
+        work = asyncio.create_task(outcomes_of(plan, tools))
+        await asyncio.to_thread(seconds_until, lambda: process_of(tmp_path) is not None)
+        if is_cancelled:
+            work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        return process_of(tmp_path) or 0
+
+    pid = asyncio.run(scenario())
+    seconds_until(lambda: not is_running(pid))

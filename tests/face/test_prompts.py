@@ -1,10 +1,12 @@
 """Templates are strict, tools are described as the planner needs them, examples are pairs that are legal plans."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from llmcompiler import Limits, LLMCompiler, Registry, UsageError, tool
 from llmcompiler.strategies.prompting import (
@@ -19,8 +21,20 @@ from llmcompiler.strategies.prompting import (
 from llmcompiler.testing import ScriptedModel, run_virtual
 
 
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
 class Place(BaseModel):
     city: str
+    height: Annotated[float, Field(description="metres above the sea")] = 0.0
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
 
 
 # --- templates
@@ -69,7 +83,7 @@ def test_tools_are_described_by_signature_description_and_effect() -> None:
         """
 
     @tool(effect="write")
-    def send(to: list[str], place: Place, text: str | None = None) -> str:
+    def send(to: list[str], text: str | None = None) -> str:
         """Send it."""
 
     @tool(effect="idempotent", description="")
@@ -78,8 +92,33 @@ def test_tools_are_described_by_signature_description_and_effect() -> None:
     assert describe_tools(Registry([search, send, put])).splitlines() == [
         '- search(query: string, limit: integer = 5, unit: "C" or "F" = "C", deep: boolean = false): '
         "Return facts about a query.",
-        "- send(to: list of string, place: Place, text: string or null = null): Send it. [effect: write]",
+        "- send(to: list of string, text: string or null = null): Send it. [effect: write]",
         "- put(key: any) [effect: idempotent]",
+    ]
+
+
+def test_the_planner_is_told_what_objects_hold_and_what_arguments_mean() -> None:
+    @tool
+    def go(place: Place, points: list[Point], colour: Colour = Colour.RED) -> None:
+        """Go there."""
+
+    given = {
+        "properties": {
+            "q": {"type": "string", "description": "what to\nlook for"},
+            "where": {"type": "object", "properties": {"x": {"type": "number"}}, "description": "a place"},
+            "tags": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"properties": {"n": True}}]}},
+        }
+    }
+    look = tool(name="look", description="", parameters=given)(lambda **kwargs: kwargs)
+    assert describe_tools(Registry([go, look])).splitlines() == [
+        '- go(place: Place, points: list of Point, colour: Colour = "red"): Go there.',
+        '  Colour: "red" or "blue"',
+        '  Place: {"city": string, "height": number (optional, metres above the sea)}',
+        '  Point: {"x": integer, "y": integer (optional)}',
+        "- look(q: string = null, where: object = null, tags: list of string or any = null)",
+        "  q: what to look for",
+        '  where: {"x": number (optional)}, a place',
+        '  tags: list of string or {"n": any (optional)}',
     ]
 
 

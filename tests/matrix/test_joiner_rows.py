@@ -140,3 +140,10 @@ def test_J03_math_text_from_a_model_is_never_evaluated_as_code(code, tmp_path):
     assert "ValueError" in ran.errors[2][1]
     assert not mark.exists()
     assert ran.result.status == "complete"
+
+
+def test_J01_an_answer_with_unbalanced_parentheses_is_taken_when_the_joiner_says_it_twice():
+    reply = "Thought: an interval\nAction: Finish((0, 1])"
+    with ScriptedModel([PLAN, reply, reply]) as model:
+        result = run_virtual(LLMCompiler(model, Toolbox()).arun(QUESTION))
+    assert (result.answer, result.status) == ("(0, 1]", "complete")

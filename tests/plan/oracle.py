@@ -52,13 +52,7 @@ def read(text):
         head = head_at(text, place)
         if head is None:
             line = text[place : line_end(text, place)]
-            thought = thought_in(line) if at_line_start else ""
-            if thought:
-                thoughts.append((thought, len(line)))
-            else:
-                found.skipped += len(line)
-                if at_line_start and is_numbered(line):
-                    found.notes.append("numbered_prose")
+            read_line(found, line, at_line_start, thoughts)
             place, at_line_start = place + len(line), True
             continue
         found.skipped += head.start - place
@@ -82,6 +76,15 @@ def read(text):
             place += 1
     found.skipped += sum(size for _, size in thoughts)
     return found
+
+
+def read_line(found, line, is_whole, thoughts):
+    thought = thought_in(line) if is_whole else ""
+    if thought:
+        thoughts.append((thought, len(line)))
+        return
+    found.skipped += len(line)
+    found.notes += ["numbered_prose"] if is_whole and is_numbered(line) else []
 
 
 def read_call(found, head, inside, span, is_closed, thoughts):

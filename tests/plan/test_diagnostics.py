@@ -57,6 +57,7 @@ def test_a_long_span_is_cut_with_its_line():
         pytest.param("", 0, ["   1 |", "     | ^"], id="an empty text"),
         pytest.param("ab", 2, ["   1 | ab", "     |   ^"], id="the end of the text"),
         pytest.param("ab", 9, ["   1 | ab", "     |   ^"], id="beyond the end"),
+        pytest.param("ab", 900, ["   1 | ab", "     |   ^"], id="far beyond the end"),
         pytest.param("ab\n", 3, ["   2 |", "     | ^"], id="the empty last line"),
         pytest.param("ab\ncd", 2, ["   1 | ab", "     |   ^"], id="the end of a line"),
     ],

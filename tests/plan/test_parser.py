@@ -154,6 +154,33 @@ def test_an_unclosed_call_beyond_the_limit_is_refused_as_too_long():
     assert isinstance(items[-1], TaskRead)
 
 
+MANY = "1" * 5_000  # more digits than Python turns into a number
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        pytest.param(f"{MANY[:180]}. f()", "bad_id", id="an id"),
+        pytest.param(f"${MANY[:180]} = f()", "bad_id", id="an id with a dollar"),
+        pytest.param(f"1. f({MANY})", "bad_literal", id="a number"),
+        pytest.param(f"1. f(-{MANY}.5)", "bad_literal", id="a decimal number"),
+        pytest.param(f"1. f(0x{MANY})", "bad_literal", id="a hexadecimal number"),
+        pytest.param(f"1. f(${MANY})", "unknown_reference", id="a ref"),
+        pytest.param(f"1. f(${{{MANY}}})", "unknown_reference", id="a ref in braces"),
+        pytest.param(f"1. f($1[{MANY}])", "computation", id="a place"),
+    ],
+)
+def test_a_number_of_any_length_is_refused_in_its_place(call, code):
+    [item] = PlanParser().feed(call)
+    assert item.diagnostic.code == code
+
+
+@pytest.mark.parametrize("text", [f"${MANY}", f"${{{MANY}}}", f"${{1[{MANY}]}}"])
+def test_a_number_of_any_length_in_a_string_is_text(text):
+    read, note = PlanParser().feed(f'1. f("{text}")')
+    assert (read.task.args, note.diagnostic.code) == ((text,), "literal_dollar")
+
+
 def test_p30f_an_endless_call_is_collected_not_scanned_again():
     parser = PlanParser()
     assert [item for _ in range(20_000) for item in parser.feed("aaaaaaaaaa")] == []

@@ -121,6 +121,7 @@ def test_literals_are_handed_over_as_private_copies():
         pytest.param(("name",), "K2", id="a name"),
         pytest.param(("rows", 0, "a key"), 8611, id="names, places and keys"),
         pytest.param(("rows", -1), 3.5, id="a place from the end"),
+        pytest.param(("rows", -2, "a key"), 8611, id="the first place from the end"),
         pytest.param(("_id",), 7, id="a private key"),
         pytest.param(("",), None, id="an empty key"),
     ],

@@ -20,7 +20,7 @@ def check(unit: TaskFetchingUnit) -> None:
         _check_inputs(unit, entry)
         _check_end(unit, entry)
         _check_due(unit, entry)
-    assert len(unit._timers) <= max(64, 4 * unit._live), _story(unit, f"{len(unit._timers)} timers were kept")
+    _check_timers(unit)
     _check_queue(unit)
     _check_plan(unit)
 
@@ -92,6 +92,13 @@ def _check_due(unit: TaskFetchingUnit, entry: Entry) -> None:
     asked = unit._timer_at
     assert asked is not None, _story(unit, f"task {entry.id} is due at {entry.due}, but no timer was asked for")
     assert asked <= entry.due, _story(unit, f"task {entry.id} is due at {entry.due}, the timer is set to {asked}")
+
+
+def _check_timers(unit: TaskFetchingUnit) -> None:
+    timers = unit._timers
+    assert len(timers) <= max(64, 4 * unit._live), _story(unit, f"{len(timers)} timers were kept")
+    misplaced = [timer for n, timer in enumerate(timers[1:]) if timer < timers[n // 2]]
+    assert not misplaced, _story(unit, f"{misplaced} are not in the order of a heap")
 
 
 def _check_queue(unit: TaskFetchingUnit) -> None:

@@ -304,11 +304,14 @@ def test_the_timer_is_set_again_only_when_something_is_due_earlier() -> None:
     assert unit.take(Tick(), at=4.0) == [SetTimer(9.0)]
 
 
-def test_deadlines_of_tasks_that_ended_do_not_pile_up() -> None:
-    unit = Checked(add(1000, timeout=1.0))
-    for id in range(1, 200):
-        assert unit.take(add(id, timeout=60.0), ok(id)) == [StartTask(id, 1), EndTask(id, OK, 1)]
-    assert len(unit.unit._timers) < 100
+def test_deadlines_of_tasks_that_ended_do_not_pile_up_and_the_others_pass_in_their_order() -> None:
+    unit = Checked(slots=1000)
+    timeouts = {id: 10.0 + id * 37 % 101 for id in range(1, 400)}
+    for id, timeout in timeouts.items():
+        unit.take(add(id, timeout=timeout), *([ok(id)] if id % 8 else []))
+    assert len(unit.unit._timers) < 200
+    late = sorted((id for id in timeouts if id % 8 == 0), key=timeouts.__getitem__)
+    assert unit.take(Tick(), at=200.0) == [ExpireTask(id, 1) for id in late]
 
 
 def test_reports_of_attempts_that_were_given_up_are_counted_and_ignored() -> None:

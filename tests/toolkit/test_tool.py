@@ -154,8 +154,9 @@ def test_a_policy_is_changed_in_a_copy() -> None:
     made = tool(search)
     assert made.with_policy(retries=3).spec.policy.retries == 3
     assert made.spec.policy.retries == 0
-    with pytest.raises(UsageError, match="retries must be 0 or more; it is -1"):
-        made.with_policy(retries=-1)
+    for changes, said in (({"retries": -1}, "retries must be 0 or more; it is -1"), ({"isolate": "loop"}, "coroutine")):
+        with pytest.raises(UsageError, match=said):
+            made.with_policy(**changes)
 
 
 # --- what can be a tool

@@ -1,0 +1,85 @@
+"""What is bundled is legal: every example plan, every template, every question, every tool."""
+
+from pathlib import Path
+
+import pytest
+
+from llmcompiler import Limits, LLMCompiler, ReAct, parse_plan
+from llmcompiler._resources import bundled
+from llmcompiler.demo.agents import demo_tools
+from llmcompiler.strategies.prompting import bundled_prompt, read_examples
+from llmcompiler.testing import ScriptedModel
+
+ROOT = Path(__file__).parents[2]
+TOOLS = demo_tools()
+EXAMPLES = [
+    pytest.param(plan, id=f"{path.stem}: {question}")
+    for path in sorted((ROOT / "prompts").rglob("*.plan"))
+    for question, plan in read_examples(path)
+]
+TEMPLATES = sorted(
+    path.relative_to(ROOT / "prompts").with_suffix("").as_posix() for path in (ROOT / "prompts").rglob("*.md")
+)
+
+
+@pytest.mark.parametrize("kind", ["prompts", "tools", "configs"])
+def test_in_a_checkout_the_top_level_folders_are_the_bundle(kind: str) -> None:
+    assert bundled(kind) == ROOT / kind  # type: ignore[arg-type]
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3
+
+
+@pytest.mark.parametrize("plan", EXAMPLES)
+def test_every_example_is_a_plan_for_the_tools_of_the_demo(plan: str) -> None:
+    made = parse_plan(plan, tools=TOOLS)
+    assert made.complete
+    assert made.notes == ()
+    assert [task.id for task in made] == list(range(1, len(made) + 1))
+
+
+def test_every_example_shows_tasks_that_need_none_of_the_others() -> None:
+    for example in EXAMPLES:
+        plan = parse_plan(str(example.values[0]), tools=TOOLS)
+        assert sum(not task.inputs for task in plan) >= 2, "what is independent is not chained"
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """Every text that models are asked in runs which need each template once."""
+    good = '1. search("height of K2")\n2. join()'
+    replies = [
+        '1. serch("height of K2")\n2. join()',
+        good,
+        "Action: Replan(the other one)",
+        '3. search("height of Denali")\n4. join()',
+        "Action: Finish(8611 m)",
+    ]
+    compiler, react = ScriptedModel(replies), ScriptedModel(["Action: Finish(8611 m)"])
+    for agent in (LLMCompiler(compiler, TOOLS, limits=Limits(replans=2)), ReAct(react, TOOLS)):
+        agent.run("How high is K2?")
+    return [message.text for prompt in (*compiler.prompts, *react.prompts) for message in prompt.messages]
+
+
+def test_no_slot_of_a_template_stays_open(asked: list[str]) -> None:
+    assert len(asked) > 10
+    for text in asked:
+        assert "{{" not in text
+        assert "}}" not in text
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_is_used_with_its_slots_filled(asked: list[str], name: str) -> None:
+    fixed = [line for line in bundled_prompt(name).splitlines() if line and "{{" not in line]
+    assert any(all(line in text for line in fixed) for text in asked)
+
+
+@pytest.mark.parametrize("name", list(TOOLS))
+def test_every_tool_of_the_demo_is_declared_in_full(name: str) -> None:
+    spec = TOOLS[name].spec
+    assert spec.description
+    assert spec.effect != "undeclared"
+    assert spec.policy.timeout is not None
+    assert spec.policy.expected is not None
+    assert spec.required == tuple(spec.properties)
