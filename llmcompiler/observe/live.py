@@ -78,7 +78,7 @@ class RunView:
                 line = self.lines[id]
                 line.state, line.started = "running", event.at if line.started is None else line.started
             case TaskRetrying(id=id):
-                self.lines[id].state, self.lines[id].said = "retrying", str(event.error)
+                self.lines[id].state, self.lines[id].said = "retrying", _one_line(str(event.error), 60)
             case TaskEnded(id=id, outcome=outcome):
                 self._ended(self.lines.setdefault(id, _Line(f"{id}.")), outcome, event)
             case AnswerText(text=text):
@@ -86,7 +86,7 @@ class RunView:
             case JoinDecided(decision=decision):
                 self.answer = decision.answer if isinstance(decision, Finish) else ""
             case Replanned(reason=reason):
-                self.phase = f"replanning: {reason}"
+                self.phase = f"replanning: {_one_line(reason, 200)}"
             case RunEnded():
                 self._run_ended(event)
 
@@ -139,15 +139,16 @@ def plain_line(event: Event) -> str | None:
         case TaskPlanned(task=task):
             return f"{at}  planned   {task.id}. {print_call(task)}"
         case TaskRejected(id=id, final=final):
-            return f"{at}  {'rejected' if final else 'diagnosed'} {id}. {event.tool}: {event.diagnostics[0].message}"
+            what = "rejected" if final else "diagnosed"
+            return f"{at}  {what:<9} {id}. {event.tool}: {event.diagnostics[0].message}"
         case TaskStarted(id=id):
             return f"{at}  started   {id}. {event.tool}"
         case TaskRetrying(id=id):
-            return f"{at}  retrying  {id}. {event.error}"
+            return f"{at}  retrying  {id}. {_one_line(str(event.error), 80)}"
         case TaskEnded(id=id, outcome=outcome):
             return f"{at}  {type(outcome).__name__.lower():<9} {id}. {outcome_text(outcome, 80)}"
         case Replanned(reason=reason):
-            return f"{at}  replan    {reason}"
+            return f"{at}  replan    {_one_line(reason, 200)}"
     return None
 
 
@@ -160,12 +161,16 @@ def outcome_text(outcome: Outcome, width: int) -> str:
         case Succeeded(value):
             return _value_text(value, width)
         case Failed(error):
-            text = str(error)
-            return text if len(text) <= width else text[:width] + "…"
+            return _one_line(str(error), width)
         case Skipped(cause):
             return f"needs task {cause}"
         case Cancelled():
             return ""
+
+
+def _one_line(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[:width] + "…"
 
 
 def _value_text(value: Json, width: int) -> str:

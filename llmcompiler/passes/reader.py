@@ -76,6 +76,7 @@ class PlanReader:
         self._known = frozenset(known)
         self._shift: int | None = None
         self._accepted: dict[int, Task] = {}  # by raw id, refs raw
+        self._needs: dict[int, frozenset[int]] = {}  # of accepted tasks: which of this round they refer to
         self._drafts: list[_Draft] = []
         self._doubled: set[int] = set()
         self._chunks: list[str] = []
@@ -152,11 +153,9 @@ class PlanReader:
             draft.errors = [replace(error, span=draft.span) for error in errors]  # spans point into the plan's text
             draft.task, draft.tool, draft.names, draft.unread = task, task.tool, {}, []
         self._doubled.clear()  # every id is unique now
-        readings = []
         for draft in repaired:
             self._bind(draft)
-            readings.append(self._settle(draft, self._inputs(), forward=True))
-        return readings
+        return [self._settle(draft, self._inputs(), forward=True) for draft in repaired]
 
     def finish(self) -> list[Reading]:
         """Return the rejection of everything that is still wrong."""
@@ -197,7 +196,7 @@ class PlanReader:
         if pending is not None:
             self._drafts.remove(pending)  # the planner has corrected itself
         self._bind(draft)
-        cycle = find_cycle({**self._inputs(), raw: task.inputs}, raw) if pending and not errors else None
+        cycle = find_cycle({**self._inputs(), raw: self._needed(draft)}, raw) if pending and not errors else None
         if cycle:
             draft.errors.append(_cycle(cycle, draft))  # tasks read meanwhile may need the one that is corrected
         if draft.errors or draft.unread:
@@ -255,7 +254,7 @@ class PlanReader:
         task = draft.task
         assert task is not None
         assert draft.raw is not None
-        self._accepted[draft.raw] = task
+        self._accepted[draft.raw], self._needs[draft.raw] = task, self._needed(draft)
         self.notes += text_references(task, draft.span)
         if self._shift:
             task = replace(_renamed(task, draft.names), id=self._id(draft.raw))
@@ -322,10 +321,12 @@ class PlanReader:
         return [Diagnostic("unknown_reference", said, draft.span, remedy, task_id=task.id)]
 
     def _inputs(self) -> dict[int, frozenset[int]]:
-        """Return the raw inputs of every task of this round by raw id."""
-        inputs = {raw: task.inputs for raw, task in self._accepted.items()}
-        drafts = [draft for draft in self._drafts if draft.raw is not None]
-        return inputs | {draft.raw or 0: draft.task.inputs if draft.task else frozenset() for draft in drafts}
+        """Return which tasks of this round every task of it refers to, all by raw id."""
+        return self._needs | {draft.raw: self._needed(draft) for draft in self._drafts if draft.raw is not None}
+
+    def _needed(self, draft: _Draft) -> frozenset[int]:
+        own = {raw for raw, id in draft.names.items() if id == self._id(raw)}  # the others are of earlier rounds
+        return frozenset(own.union(draft.unread))
 
 
 def _cycle(cycle: list[int], draft: _Draft) -> Diagnostic:

@@ -16,7 +16,8 @@ SECONDS = 30.0  # no child takes that long, unless it hangs
 def environment(**changes: str) -> dict[str, str]:
     """Return the environment of a child: wide lines, nothing of OpenAI's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LLMCOMPILER_"))}
-    return kept | {"COLUMNS": "100", "PYTHONPATH": str(ROOT)} | changes
+    path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))
+    return kept | {"COLUMNS": "100", "PYTHONPATH": path} | changes
 
 
 def command(*args: str) -> list[str]:

@@ -9,6 +9,7 @@ from llmcompiler._resources import bundled
 from llmcompiler.demo.agents import demo_tools
 from llmcompiler.strategies.prompting import bundled_prompt, read_examples
 from llmcompiler.testing import ScriptedModel
+from llmcompiler.toolkit.loader import load_module
 
 ROOT = Path(__file__).parents[2]
 TOOLS = demo_tools()
@@ -25,6 +26,15 @@ TEMPLATES = sorted(
 @pytest.mark.parametrize("kind", ["prompts", "tools", "configs"])
 def test_in_a_checkout_the_top_level_folders_are_the_bundle(kind: str) -> None:
     assert bundled(kind) == ROOT / kind  # type: ignore[arg-type]
+
+
+def test_a_package_without_its_folders_says_what_to_do(tmp_path: Path) -> None:
+    alone = tmp_path / "llmcompiler" / "_resources.py"
+    alone.parent.mkdir()
+    alone.write_text((ROOT / "llmcompiler" / "_resources.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "prompts").mkdir()  # a folder of that name that is none of ours: no pyproject.toml lies beside it
+    with pytest.raises(FileNotFoundError, match="the folder prompts/ of llmcompiler is missing; reinstall the package"):
+        load_module(alone).bundled("prompts")
 
 
 def test_there_are_examples() -> None:

@@ -63,7 +63,7 @@ def test_dependants_of_a_broken_task_are_accepted_and_wait_for_its_id():
     assert reader.finish() == []
 
 
-def test_a_duplicate_gets_its_fresh_id_at_the_end():
+def test_p10c_a_duplicate_never_restarts_the_first_and_gets_a_fresh_id_at_the_end():
     reader = PlanReader(None)
     assert lines(reader, "1. f()\n1. g()\n2. h($1)\n") == [[accepted(1, "f")], [], [Pending(2, "h", reader.errors[1:])]]
     [fresh] = reader.close()

@@ -67,10 +67,11 @@ def test_a_head_may_be_cut_anywhere(head):
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param('1. f((), """a)""", "b")', id="triple quotes behind a parenthesis"),
+        pytest.param('1. f((), """a") b""", "c")', id="triple quotes behind a parenthesis"),
         pytest.param("1. f((), , '')\n2. g()", id="empty strings behind a parenthesis"),
         pytest.param('1. f((), """a\\"""b)"\\\\""", 1)', id="escapes in triple quotes"),
-        pytest.param('1. f((), "\\")", "\\\n)")\n2. g()', id="escapes in a string"),
+        pytest.param('1. f((), "\\")", "\\\n)")\n2. g()', id="P21d escapes in a string"),
+        pytest.param('1. f()\n12. g("$12 $1", $12, ${12.a})', id="P21e numbers of refs"),
         pytest.param("1. f((),\n2)\n3) g()\n4. h(\n5.5)", id="numbers at the beginning of lines"),
         pytest.param("1. f(()\r\n  - **2.** g()\n)", id="a head while a call is open"),
         pytest.param("1. f(() # )\n, 1)\n# )\n2. g()", id="comments"),

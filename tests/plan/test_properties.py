@@ -153,11 +153,12 @@ def work(text):
         nonlocal calls
         calls += event in ("call", "c_call")
 
+    before = sys.getprofile()
     sys.setprofile(count)
     try:
         parsed(chunks_of(text, 1))
     finally:
-        sys.setprofile(None)
+        sys.setprofile(before)
     return calls
 
 

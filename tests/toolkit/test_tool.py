@@ -336,16 +336,18 @@ def test_a_given_schema_stands_in_for_the_signature() -> None:
 
 
 def test_an_empty_schema_allows_everything() -> None:
-    made = tool(parameters={})(lambda_named())
+    def free(**arguments: Any) -> Any:
+        return arguments
+
+    made = tool(parameters={})(free)
     assert made.spec.parameters == {}
     assert not made.schema.problems({"x": 1, "y": [None]})
 
 
-def lambda_named() -> Callable[..., Any]:
-    def free(**arguments: Any) -> Any:
-        return arguments
-
-    return free
+def test_with_a_schema_even_what_has_no_readable_signature_is_a_tool() -> None:
+    made = tool(name="biggest", parameters={"properties": {"default": {"type": "integer"}}})(max)
+    assert made.adapt({"default": 1}) == {"default": 1}
+    assert made([1, 3, 2]) == 3
 
 
 @pytest.mark.parametrize(
