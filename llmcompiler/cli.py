@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import json
 import os
 import sys
@@ -146,6 +147,8 @@ def bench(
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character shows "?"
     try:
         app()
     except BrokenPipeError:
@@ -174,7 +177,8 @@ def _list(questions: list[Any]) -> None:
 
 
 def _print_json(data: object) -> None:
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    sys.stdout.write(json.dumps(data, ensure_ascii=not is_unicode, indent=2) + "\n")
 
 
 def _run_as_json(agent: LLMCompiler | ReAct, question: str) -> RunResult:

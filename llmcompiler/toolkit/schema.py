@@ -100,10 +100,14 @@ class ArgumentSchema:
         raise ArgumentsRefused("these values fit no reading of the schema")
 
     def _errors(self, arguments: Mapping[str, Any]) -> list[Any]:
+        from referencing.exceptions import Unresolvable
+
         try:
             return list(self._validator.iter_errors(arguments))
         except RecursionError:
             raise ArgumentsRefused("the schema of this tool refers to itself without end") from None
+        except Unresolvable as error:
+            raise ArgumentsRefused(f"the schema of this tool has a $ref that leads nowhere: {error}") from None
 
     def _fits(self, data: Mapping[str, Any]) -> bool:
         """Return whether the arguments are plainly right; False says that the full schema must decide."""

@@ -60,6 +60,17 @@ def test_a_run_that_fails_is_still_one_json_document() -> None:
     assert done.stderr.startswith("failed: no answer: openai:any at http://127.0.0.1:")
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "K2 ? 8611 m"), ("utf-8", "K2 → 8611 m")])
+def test_an_output_that_cannot_show_every_character_shows_the_others(encoding: str, shown: str) -> None:
+    script = ["1. join()", "Action: Finish(K2 → 8611 m)"]
+    with LoopbackServer(script * 2) as server:
+        env = {"OPENAI_BASE_URL": server.base_url, "PYTHONIOENCODING": encoding}
+        plain, as_json = run("run", *MODEL, "How high?", **env), run("run", "--json", *MODEL, "How high?", **env)
+    assert (plain.returncode, as_json.returncode) == (0, 0)
+    assert shown in plain.stdout.splitlines()
+    assert json.loads(as_json.stdout)["answer"] == "K2 → 8611 m"
+
+
 @pytest.mark.parametrize(
     ("replies", "said"),
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tenacity import wait_none
 
@@ -275,6 +275,8 @@ ROWS = st.builds(
 
 
 @given(st.lists(ROWS, min_size=1, max_size=5), st.floats(0, 100), st.integers(50, 200))
+@example([Row("a label that is longer than it may be " * 3, 0.0, 1.0, 2.0, "cancelled")], 2.0, 50)
+@example([Row("a label that is longer than it may be " * 3, 0.0, None, None, "skipped")], 2.0, 80)
 def test_no_line_of_a_timeline_is_wider_than_asked(rows: list[Row], seconds: float, width: int) -> None:
     lines = draw(rows, seconds, width).split("\n")
     assert len(lines) == len(rows) + 1

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import socket
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -107,6 +108,17 @@ def test_a_schema_that_leads_back_to_itself_is_told_and_ends() -> None:
         schema.hand_over({"x": 1})
 
 
+def test_a_ref_to_another_place_is_told_and_nothing_is_fetched() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        schema = schema_of(x={"$ref": f"http://127.0.0.1:{listening.getsockname()[1]}/schema.json"})
+        [(name, problem)] = said(schema, x=1)
+        assert name is None
+        assert problem.startswith("the schema of this tool has a $ref that leads nowhere: ")
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
 def test_definitions_are_followed() -> None:
     schema = ArgumentSchema(
         {
@@ -149,10 +161,41 @@ def test_text_with_a_ref_is_text_of_unknown_content() -> None:
     ]
 
 
-def test_what_depends_on_all_of_a_value_waits_until_the_value_is_there() -> None:
-    schema = {"type": "array", "uniqueItems": True, "contains": {"const": 1}}
-    assert not schema_of(x=schema).problems({"x": (2, REF)})
-    assert said(schema_of(x=schema), x=(2, 2))
+@pytest.mark.parametrize(
+    ("schema", "literal", "with_ref", "wrong"),
+    [
+        pytest.param({"enum": [[1, 2]]}, (1, 2), (1, REF), (1, 1), id="enum"),
+        pytest.param({"const": {"a": "b"}}, {"a": "b"}, {"a": TEXT}, {"a": "c"}, id="const"),
+        pytest.param({"uniqueItems": True}, (1, 2), (REF, REF), (1, 1), id="uniqueItems"),
+        pytest.param({"contains": {"const": 1}, "maxContains": 1}, (1, 2), (1, REF), (1, 1), id="contains"),
+        pytest.param({"not": {"items": {"type": "string"}}}, (1,), (REF,), ("a",), id="not"),
+        pytest.param(
+            {"oneOf": [{"items": {"type": "string"}}, {"items": {"type": "integer"}}]},
+            ("a",),
+            (REF,),
+            (None,),
+            id="oneOf",
+        ),
+        pytest.param({"if": {"items": {"const": 1}}, "then": False}, (2,), (REF,), (1,), id="if"),
+        pytest.param(
+            {
+                "if": {"properties": {"a": {"const": 1}}},
+                "then": {"properties": {"b": True}},
+                "unevaluatedProperties": False,
+            },
+            {"a": 1, "b": 2},
+            {"a": REF, "c": 2},
+            {"a": 1, "c": 2},
+            id="unevaluatedProperties",
+        ),
+    ],
+)
+def test_what_depends_on_all_of_a_value_waits_until_the_value_is_there(
+    schema: Any, literal: Any, with_ref: Any, wrong: Any
+) -> None:
+    assert not schema_of(x=schema).problems({"x": literal})
+    assert not schema_of(x=schema).problems({"x": with_ref})
+    assert schema_of(x=schema).problems({"x": wrong})
 
 
 # Schemas and values that meet often
