@@ -111,10 +111,9 @@ def demo(
     is_real = base_url or os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
     real = model or (DEFAULT_MODEL if is_real else None)
     console = Console(quiet=True) if as_json else out
-    ran: list[dict[str, RunResult]] = []
+    chosen = questions if everything else questions[number - 1 : number]
     with _Told():
-        for question in questions if everything else questions[number - 1 : number]:
-            ran.append(asyncio.run(show_demo(question, real, base_url, console)))
+        ran = [asyncio.run(show_demo(question, real, base_url, console)) for question in chosen]
     if as_json:
         told = [{title: result.to_dict() for title, result in results.items()} for results in ran]
         _print_json(told if everything else told[0])

@@ -117,12 +117,13 @@ def _why_none(text: str) -> str:
 class AnswerReader:
     """Finds the answer in a reply while it is being streamed: `feed` returns the text of the answer so far unseen.
 
-    The last closing parenthesis is held back, since it may be the action's own.
+    What begins with a `)` that may be the action's own is held back; parentheses within the answer are not.
     """
 
     def __init__(self) -> None:
         self._text = ""  # not given yet: of the last line, then of the answer
         self._is_answer: bool | None = None  # not known before the first action has begun
+        self._depth = 1  # open parentheses of what was given, the action's own included
 
     def feed(self, chunk: str) -> str:
         """Return what this chunk adds to the answer."""
@@ -131,10 +132,19 @@ class AnswerReader:
             self._find()
         if not self._is_answer:
             return ""
-        hold = self._text.rfind(")")
-        end = len(self._text) if hold < 0 else hold
+        end, self._depth = self._own_end()
         piece, self._text = self._text[:end], self._text[end:]
         return piece
+
+    def _own_end(self) -> tuple[int, int]:
+        """Return where the text to hold back begins, and the depth there."""
+        end, depth = None, self._depth
+        for found in re.finditer(r"[()]", self._text):
+            if found[0] == ")" and depth == 1:
+                end = found.start()  # a later one shows that an earlier one was part of the answer
+            else:
+                depth += 1 if found[0] == "(" else -1
+        return (len(self._text), depth) if end is None else (end, 1)
 
     def _find(self) -> None:
         found = _ACTION.search(self._text)

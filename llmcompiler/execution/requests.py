@@ -3,9 +3,10 @@
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from tenacity.wait import wait_base
@@ -66,6 +67,12 @@ async def stream_reply(
         await asyncio.sleep(pause)
 
 
+def _too_slow(model: Model, which: str, deadlines: Deadlines) -> ModelTimeout:
+    knob = which.replace(" ", "_")
+    said = {"idle": "no further text", "total": "the reply had not ended"}.get(which, "no text")
+    return ModelTimeout(f"{model!r}: {said} within {getattr(deadlines, knob)} s (Deadlines.{knob})", which=which)
+
+
 def _pause(error: ModelError, attempt: int, retrying: ModelRetries) -> float | None:
     """Return the seconds before the next attempt, or None if there is none."""
     if attempt > retrying.retries:
@@ -84,7 +91,7 @@ async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float
                 due = None if wait is None else now() + wait
                 if last is not None and (due is None or last < due):
                     which, due = "total", last
-                piece = await _within(due, which, anext(pieces))
+                piece = await _within(due, partial(_too_slow, model, which, deadlines), anext(pieces))
                 chunk = Chunk(piece) if isinstance(piece, str) else piece
                 if chunk.text:
                     which, wait = "idle", deadlines.idle
@@ -97,7 +104,7 @@ async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float
         raise ModelError(f"the model failed: {type(error).__name__}: {error}") from error
 
 
-async def _within(due: float | None, which: str, step: Awaitable[T]) -> T:
+async def _within(due: float | None, late: Callable[[], ModelTimeout], step: Awaitable[T]) -> T:
     """Return what `step` gives, by `due`. A deadline or a cancellation that the model answers in its own way holds too."""
     task = asyncio.current_task()
     assert task is not None
@@ -107,7 +114,7 @@ async def _within(due: float | None, which: str, step: Awaitable[T]) -> T:
             return await step
     except Exception:
         if clock.expired():
-            raise ModelTimeout(f"the model was too slow: {which} deadline", which=which) from None
+            raise late() from None
         raise
     finally:
         if task.cancelling() > asked:

@@ -15,7 +15,8 @@ def model_of(model: "str | Model | None", *, base_url: str | None = None, api_ke
     if isinstance(model, str):
         provider, colon, name = model.partition(":")
         if not colon or not name:
-            raise UsageError(f'{model!r} names no model; write "provider:name", such as "openai:{model or "NAME"}"')
+            such_as = f"openai:{model}" if model and not colon else "openai:gpt-4.1-mini"
+            raise UsageError(f'{model!r} names no model; write "provider:name", such as "{such_as}"')
         if provider not in PROVIDERS:
             raise UsageError(f"no provider {provider!r} of models; {did_you_mean(provider, PROVIDERS)}")
         return OpenAIModel(name, base_url=base_url, api_key=api_key)

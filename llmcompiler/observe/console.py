@@ -83,7 +83,7 @@ async def _show_live(agents: Mapping[str, Streaming], question: str, console: Co
 
 
 def _side_by_side(shown: list[RenderableType], width: int) -> RenderableType:
-    if len(shown) == 1 or width < 130:
+    if len(shown) == 1 or width < 110:
         return Group(*shown)
     return Columns(shown, width=width // len(shown) - 1, padding=(0, 1))
 
@@ -97,9 +97,10 @@ def _ended(event: RunEnded) -> "RunResult":
 
 
 def show_summary(result: "RunResult", console: Console) -> None:
-    """Print the timeline, the answer and what it cost."""
+    """Print the timeline, and where no panel has shown them the answer and what it cost."""
     console.print()
     console.print(result.timeline(min(console.width, 120)), markup=False, highlight=False)
-    console.print()
-    console.print(Text(result.answer or "", "bold"), soft_wrap=not console.is_terminal)
-    console.print(Text(f"{result.seconds:.2f} s · {usage_text(result.usage.total)}", "dim"))
+    if not console.is_terminal:
+        console.print()
+        console.print(Text(result.answer or ""), soft_wrap=True)
+        console.print(Text(f"{result.seconds:.2f} s · {usage_text(result.usage.total)}"))

@@ -99,7 +99,8 @@ def _parameter(spec: ToolSpec, name: str) -> str:
     text = f"{name}: {type_text(schema)}"
     if name in spec.required:
         return text
-    return f"{text} = {_literal(schema.get('default'))}"
+    has_default = isinstance(schema, Mapping) and "default" in schema
+    return f"{text} = {_literal(schema['default'])}" if has_default else f"{text} (optional)"
 
 
 def _literal(value: object) -> str:

@@ -7,6 +7,7 @@ settled: a quoted one to an id that never came is literal text, an unquoted one 
 Ids: the planner's own numbers are *raw*; a round that restarts at 1 after earlier rounds is shifted behind them.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -100,8 +101,11 @@ class PlanReader:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing readable has come: no task, no call, no join."""
-        return self._is_empty
+        """Return whether nothing readable has come: no task and no join, or only a join after calls without numbers."""
+        if self._is_empty or self.count or not self.skipped or not self._tools:
+            return self._is_empty
+        names = "|".join(map(re.escape, self._tools.specs))
+        return re.search(rf"^\W*(?:{names})\(", self.text, re.MULTILINE) is not None if names else False
 
     @property
     def count(self) -> int:

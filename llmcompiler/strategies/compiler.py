@@ -26,7 +26,7 @@ from llmcompiler.strategies.prompting import (
     usable_examples,
 )
 from llmcompiler.strategies.result import RunResult
-from llmcompiler.strategies.rounds import JoinerPrompts, Rounds
+from llmcompiler.strategies.rounds import LAST_ROUND, MAY_REPLAN, JoinerPrompts, Rounds
 from llmcompiler.strategies.run import Means, Run
 from llmcompiler.toolkit.registry import Registry, registry_of
 
@@ -79,7 +79,8 @@ class LLMCompiler:
         self._planner_prompts = self._fill_planner(planner_prompt, examples, instructions)
         joiner = joiner_prompt or bundled_prompt("compiler/joiner")
         self._joiner_prompts = JoinerPrompts(
-            system=fill(joiner, replan_rule="{{replan_rule}}", instructions=instructions),
+            may_replan=fill(joiner, replan_rule=MAY_REPLAN, instructions=instructions),
+            last_round=fill(joiner, replan_rule=LAST_ROUND, instructions=instructions),
             replan=bundled_prompt("compiler/replan"),
         )
 
@@ -97,7 +98,7 @@ class LLMCompiler:
 
     async def plan(self, question: str) -> Plan:
         """Return the plan for a question without running anything. Raises `PlanError` if a repair did not mend it."""
-        run = Run(question, self._means)
+        run = runner.new_run(question, self._means)
         planner, sink = self._planner(run), _Collecting()
         try:
             reader = await planner.plan(f"Question: {question}", sink)

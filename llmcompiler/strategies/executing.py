@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterable
 
-from llmcompiler.errors import InternalError
+from llmcompiler.errors import InternalError, UsageError
 from llmcompiler.execution.driver import Driver
+from llmcompiler.execution.watchdog import watched
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.journal import Journal
 from llmcompiler.passes.check import check_task
@@ -26,28 +27,38 @@ async def execute(
 ) -> dict[int, Outcome]:
     """Return the outcome of every task, by id. A task that fails stops nothing but what needs it.
 
-    A plan that is not complete (no join) runs without its tasks that have effects. Raises `PlanError` if the plan does
-    not fit the tools; cancelling it cancels the tasks.
+    A plan that is not complete (no join) runs without its tasks that have effects. Of `limits`, `parallel_tasks` and
+    `seconds` count here; what has not ended in time is `Cancelled`. Raises `PlanError` if the plan does not fit the tools;
+    cancelling it cancels the tasks.
     """
+    if not isinstance(plan, Plan):
+        raise UsageError(f"execute takes a Plan, not {type(plan).__name__}; parse_plan makes one of a text")
     workshop = Workshop(registry_of(tools))
     limits = limits or Limits()
     tasks = _bound(plan, workshop.registry)
     loop = asyncio.get_running_loop()
-    origin = loop.time()
+    origin, slots = loop.time(), limits.parallel_tasks
     try:
         async with asyncio.TaskGroup() as group:
-            driver = Driver(
-                workshop, Journal("execute", lambda: loop.time() - origin), parallel_tasks=limits.parallel_tasks
-            )
-            work = group.create_task(driver.run())
-            await _submit(driver, tasks, complete=plan.complete)
-            await driver.round_over()
-            work.cancel()
+            with watched(lambda _: None):  # the watchdog logs what it finds
+                driver = Driver(workshop, Journal("execute", lambda: loop.time() - origin), parallel_tasks=slots)
+                work = group.create_task(driver.run())
+                await _submit(driver, tasks, complete=plan.complete)
+                await _over(driver, limits.seconds)
+                work.cancel()
     except* Exception as errors:
         raise InternalError(f"please report: {errors.exceptions[0]!r}") from errors
     finally:
         workshop.executors.close()
     return driver.outcomes
+
+
+async def _over(driver: Driver, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await driver.round_over()
+    except TimeoutError:
+        await driver.stop()
 
 
 async def _submit(driver: Driver, tasks: Iterable[Task], *, complete: bool) -> None:
@@ -68,7 +79,7 @@ def _bound(plan: Plan, registry: Registry) -> list[Task]:
         spans = [(name, _NOWHERE) for name in task.kwargs]
         bound, wrong = check_task(TaskRead(task, _NOWHERE, (_NOWHERE,) * len(task.args), tuple(spans)), checks)
         if wrong or task.id in seen or not task.inputs <= seen:
-            return list(read_plan(str(plan), checks))
+            return list(read_plan(str(plan), checks))  # raises, with the places
         seen.add(task.id)
         tasks.append(bound)
     return tasks

@@ -55,6 +55,12 @@ class RunResult:
     blocked: tuple[Blocked, ...] = ()
     seconds: float = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"tasks": dict(self.tasks)}  # a mapping proxy cannot be pickled or copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"tasks": MappingProxyType(state["tasks"])})
+
     def timeline(self, width: int = 100) -> str:
         """Return a Gantt chart as text, one line a task, at most `width` columns."""
         return draw([_row(record) for record in self.tasks.values()], self.seconds, width)

@@ -28,9 +28,10 @@ LAST_ROUND = "No further plan is possible: answer as well as these results allow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinerPrompts:
-    """The joiner's template, with its slot `replan_rule` open, and the template of a replan request."""
+    """The joiner's two system prompts, filled, and the template of a replan request."""
 
-    system: str
+    may_replan: str
+    last_round: str
     replan: str
 
 
@@ -58,11 +59,13 @@ class Forwarding:
     def closed(self, *, complete: bool) -> None:
         """The text has ended."""
         self._complete = complete
-        self._driver.post(PlanClosed(complete)) if self._kept is None else None
+        if self._kept is None:
+            self._driver.post(PlanClosed(complete))
 
     def repairing(self) -> None:
         """The planner is asked for a repair."""
-        self._driver.post(RepairStarted()) if self._kept is None else None
+        if self._kept is None:
+            self._driver.post(RepairStarted())
 
     def sealed(self) -> None:
         """Nothing more will come: what was held may go."""
@@ -176,7 +179,7 @@ class Rounds:
             told = f"The plan broke off before its end ({self._broken}); what was not started is not here."
             note = f"{note} {told}".strip()
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
-        system = fill(self._prompts.system, replan_rule=LAST_ROUND if is_last else MAY_REPLAN)
+        system = self._prompts.last_round if is_last else self._prompts.may_replan
         prompt = Prompt(
             (Message("system", system), Message("user", f"{user}\n\n{note}" if note else user)),
             "joiner",

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmcompiler.errors import LimitReached, ModelError
+from llmcompiler.errors import LimitReached, ModelError, UsageError
 from llmcompiler.execution.border import Redactor, secrets_in
 from llmcompiler.execution.driver import Driver
 from llmcompiler.execution.requests import Deadlines, ModelRetries, stream_reply
@@ -29,6 +29,11 @@ class Means:
     deadlines: Deadlines = field(default_factory=Deadlines)
     retries: ModelRetries = field(default_factory=ModelRetries)
     secrets: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("limits", Limits), ("deadlines", Deadlines), ("retries", ModelRetries)):
+            if not isinstance(getattr(self, name), kind):
+                raise UsageError(f"{name}={getattr(self, name)!r} must be a {kind.__name__}(...)")
 
 
 @dataclass(slots=True)

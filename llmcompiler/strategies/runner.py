@@ -38,13 +38,13 @@ Start: TypeAlias = Callable[[Run], Play]
 
 async def arun(question: str, strategy: str, means: Means, start: Start) -> RunResult:
     """Return the result of a run. Raises `RunFailed` if there is no answer."""
-    run = _new_run(question, means)
+    run = new_run(question, means)
     return await _play(run, strategy, start)
 
 
 async def astream(question: str, strategy: str, means: Means, start: Start) -> AsyncGenerator[Event, None]:
     """Yield the events of a run as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
-    run = _new_run(question, means)
+    run = new_run(question, means)
     woken = asyncio.Event()
     listener = run.journal.listen(woken.set)
     work = asyncio.create_task(_play(run, strategy, start))
@@ -69,7 +69,8 @@ async def _ended(work: "asyncio.Task[RunResult]") -> None:
     await asyncio.gather(work, return_exceptions=True)
 
 
-def _new_run(question: str, means: Means) -> Run:
+def new_run(question: str, means: Means) -> Run:
+    """Return a run, not begun. Raises `UsageError` for an empty question."""
     if not isinstance(question, str) or not question.strip():
         raise UsageError(f"a question is a text that says something, not {question!r}")
     return Run(question, means)

@@ -203,6 +203,10 @@ def _schema(function: Callable[..., Any], name: str) -> Mapping[str, Any]:
         signature = inspect.signature(function)
     except (ValueError, TypeError) as error:
         raise UsageError(f"tool {name}: it has no readable signature; wrap it in a function") from error
+    if next(iter(signature.parameters), "") in ("self", "cls"):
+        raise UsageError(
+            f"tool {name}: decorate no method inside its class; make a tool of the bound one: tool(it.{name})"
+        )
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             raise UsageError(

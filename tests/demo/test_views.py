@@ -264,6 +264,13 @@ def test_a_summary_is_the_timeline_the_answer_as_it_is_and_the_cost() -> None:
     assert lines[-1] == "1.00 s · 2 requests, tokens ? in + ? out"
 
 
+def test_at_a_terminal_the_panel_has_said_all_but_the_timeline() -> None:
+    result = run_virtual(agent('1. height("K2")\n2. join()', FINISH).arun(QUESTION))
+    console = page(80, terminal=True)
+    show_summary(result, console)
+    assert written(console).strip() == result.timeline(80)
+
+
 def test_the_demo_on_a_model_of_the_users_says_which_and_compares() -> None:
     console = page(120)
     with LoopbackServer(["1. join()", "Action: Finish(42)", "Action: Finish(42)"]) as server:

@@ -115,7 +115,7 @@ def test_the_planner_is_told_what_objects_hold_and_what_arguments_mean() -> None
         '  Colour: "red" or "blue"',
         '  Place: {"city": string, "height": number (optional, metres above the sea)}',
         '  Point: {"x": integer, "y": integer (optional)}',
-        "- look(q: string = null, where: object = null, tags: list of string or any = null)",
+        "- look(q: string (optional), where: object (optional), tags: list of string or any (optional))",
         "  q: what to look for",
         '  where: {"x": number (optional)}, a place',
         '  tags: list of string or {"n": any (optional)}',
