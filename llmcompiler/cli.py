@@ -131,7 +131,7 @@ def bench(
 
     if suite != "overhead":
         _wrong_use(f"there is no suite {suite!r}; known: overhead")
-    with err.status("measuring") as status:
+    with _Told(), err.status("measuring") as status:
         rows = overhead.measure(runs, lambda name: status.update(f"measuring {name}"))
     if as_json:
         _print_json(overhead.as_json(rows))

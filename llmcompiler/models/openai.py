@@ -62,7 +62,7 @@ class OpenAIModel:
         if not self._key:
             raise UsageError(
                 f"no key for the model openai:{name}: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, "
-                "or pass base_url= or api_key=; `llmcompiler demo` runs without either"
+                "or pass base_url= or api_key= (--base-url on the command line); `llmcompiler demo` runs without either"
             )
         if not (self._key.isascii() and self._key.isprintable()):
             raise UsageError(f"the key for the model openai:{name} holds characters that a header cannot carry")
