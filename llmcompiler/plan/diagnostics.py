@@ -29,11 +29,6 @@ class Diagnostic:
     task_id: int | None = None
 
 
-def errors_in(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return those that ask for a repair."""
-    return tuple(d for d in diagnostics if d.severity == "error")
-
-
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` known names that look like `name`, the likeliest first."""
     names = sorted(known)

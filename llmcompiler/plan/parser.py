@@ -114,11 +114,6 @@ class PlanParser:
         self._quote = ""
         self._items: list[Item] = []
 
-    @property
-    def is_done(self) -> bool:
-        """Return whether the join has been read."""
-        return self._mode is _Mode.DONE
-
     def feed(self, chunk: str) -> list[Item]:
         """Return what this chunk completes."""
         if self._mode is _Mode.DONE:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmcompiler.plan.diagnostics import Diagnostic, Source, Span, did_you_mean, errors_in, nearest, render
+from llmcompiler.plan.diagnostics import Diagnostic, Source, Span, did_you_mean, nearest, render
 
 
 def found(start, end, code="bad", message="this is wrong", remedy="", severity="error"):
@@ -83,11 +83,6 @@ def test_lines_and_columns_count_from_one(offset, place):
 def test_lines_come_without_their_ends():
     source = Source("ab\r\n\ncd")
     assert [source.line(number) for number in (1, 2, 3)] == ["ab", "", "cd"]
-
-
-def test_errors_ask_for_a_repair_and_notes_do_not():
-    error, note = found(0, 1), found(0, 1, severity="note")
-    assert errors_in([note, error, note]) == (error,)
 
 
 @pytest.mark.parametrize(

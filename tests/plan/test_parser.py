@@ -108,7 +108,6 @@ def test_a_task_comes_with_its_places():
 def test_a_join_takes_the_last_thought():
     parser = PlanParser()
     assert parser.feed("Thought: enough\njoin()") == [JoinRead(Span(16, 22), "enough")]
-    assert parser.is_done
 
 
 def test_what_follows_the_join_is_only_counted():
