@@ -1,0 +1,57 @@
+"""Shapes: the DAGs of tool calls that every contender of a benchmark has to get through, each in its own format."""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Calls of one tool, `look(topic)`, numbered from 1; `inputs[i]` are the calls whose results call `i + 1` needs."""
+
+    name: str
+    inputs: tuple[tuple[int, ...], ...]
+
+    @property
+    def is_dependent(self) -> bool:
+        """Return whether any call needs the result of another."""
+        return any(self.inputs)
+
+    @property
+    def levels(self) -> list[list[int]]:
+        """Return the calls by depth: those of a level need only results of earlier levels."""
+        depths: list[int] = []
+        for needed in self.inputs:
+            depths.append(1 + max((depths[id - 1] for id in needed), default=-1))
+        return [[id for id, depth in enumerate(depths, 1) if depth == level] for level in range(max(depths) + 1)]
+
+    def topic(self, id: int, refs: tuple[str, ...]) -> str:
+        """Return the argument of call `id`, in which `refs` stand for the results that it needs."""
+        return f"topic {id}" if not refs else f"topic {id} after {' and '.join(refs)}"
+
+    def plan(self) -> str:
+        """Return the shape in the plan language, up to its join."""
+        lines = []
+        for id, needed in enumerate(self.inputs, 1):
+            topic = self.topic(id, tuple(f"${{{one}}}" for one in needed))
+            lines.append(f'{id}. look("{topic}")')
+        return "\n".join([*lines, f"{len(lines) + 1}. join()"])
+
+
+def _random_dag(size: int, seed: int) -> tuple[tuple[int, ...], ...]:
+    """Return a DAG in which each call needs up to two of the four before it."""
+    chance = random.Random(seed)
+    inputs = []
+    for id in range(1, size + 1):
+        earlier = range(max(1, id - 4), id)
+        inputs.append(tuple(sorted(chance.sample(earlier, min(len(earlier), chance.choice((0, 1, 2, 2)))))))
+    return tuple(inputs)
+
+
+SHAPES = (
+    Shape("8 independent", ((),) * 8),
+    Shape("chain of 4", ((), (1,), (2,), (3,))),
+    Shape("map-reduce 6+1", ((),) * 6 + ((1, 2, 3, 4, 5, 6),)),
+    Shape("two-level diamond", ((), (1,), (1,), (2, 3), (4,), (4,), (5, 6))),
+    Shape("random DAG of 20", _random_dag(20, seed=7)),
+    Shape("three two-deep chains", ((), (1,), (), (3,), (), (5,))),
+)
