@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, Skipped, Succeeded
     from llmcompiler.plan.plan import Plan
     from llmcompiler.plan.tasks import Task
-    from llmcompiler.plan.tools import Effect, Policy, ToolSpec
+    from llmcompiler.plan.tools import Cache, Effect, Policy, Rate, ToolSpec
     from llmcompiler.plan.values import Ref
     from llmcompiler.strategies.compiler import LLMCompiler
     from llmcompiler.strategies.executing import execute
@@ -43,7 +43,7 @@ _HOMES = {
     "plan.outcomes": "Cancelled ErrorRecord Failed Outcome Skipped Succeeded",
     "plan.plan": "Plan",
     "plan.tasks": "Task",
-    "plan.tools": "Effect Policy ToolSpec",
+    "plan.tools": "Cache Effect Policy Rate ToolSpec",
     "plan.values": "Ref",
     "strategies.compiler": "LLMCompiler",
     "strategies.executing": "execute",
@@ -58,6 +58,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 __version__ = "0.1.0"
 __all__ = [
+    "Cache",
     "Cancelled",
     "Chunk",
     "Deadlines",
@@ -80,6 +81,7 @@ __all__ = [
     "PlanError",
     "Policy",
     "Prompt",
+    "Rate",
     "ReAct",
     "Ref",
     "Registry",

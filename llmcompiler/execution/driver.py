@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -39,6 +39,7 @@ from llmcompiler.scheduling.messages import (
     Stopped,
     StopTask,
     TaskAdded,
+    TaskDeferred,
     TaskParked,
     TaskPending,
     TaskUnparked,
@@ -76,7 +77,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._reads: dict[str, int] = {}  # call -> the read that is running or has succeeded
         self._followers: dict[int, list[int]] = {}  # running read -> tasks that wait to share it
-        self._reused: dict[int, int] = {}
+        self._reused: dict[int, int | Literal["cache"]] = {}
         self._in_gate: dict[int, str] = {}
         self._at_gate: dict[int, Any] = {}
 
@@ -180,6 +181,12 @@ class Driver:
         if not self._enter(id, task.tool):
             self.post(TaskParked(id))
             return
+        rate = self._shop.rates.get(task.tool)
+        not_before = None if rate is None else rate.start(self._loop.time())
+        if not_before is not None:
+            self._leave(id)
+            self.post(TaskDeferred(id, not_before))
+            return
         self._journal.emit(TaskStarted, id, task.tool, attempt, arguments)
         self._started[id] = self._loop.time()
         own = {name: copied(value) for name, value in arguments.items()}
@@ -204,16 +211,26 @@ class Driver:
             return Failed(describe(error, "arguments"))
 
     def _share(self, id: int, call: str) -> bool:
-        """Serve a read by an identical one that has succeeded, or let it wait for one that is running."""
+        """Serve a read by the cache or an identical one that has succeeded, or let it wait for one that is running."""
         leader = self._reads.setdefault(call, id)
         if leader == id:
-            return False
+            return self._serve_from_cache(id, call)
         self.post(TaskParked(id))
         if leader in self._values:
             self._reused[id] = leader
             self.post(AttemptEnded(id, 0, Succeeded(copied(self._values[leader]))))
         else:
             self._followers.setdefault(leader, []).append(id)
+        return True
+
+    def _serve_from_cache(self, id: int, call: str) -> bool:
+        cache = self._shop.caches.get(self.tasks[id].tool)
+        kept = None if cache is None else cache.get(call)
+        if kept is None:
+            return False
+        self._reused[id] = "cache"
+        self.post(TaskParked(id))
+        self.post(AttemptEnded(id, 0, kept))
         return True
 
     def _enter(self, id: int, tool: str) -> bool:
@@ -284,6 +301,9 @@ class Driver:
         self.outcomes[id] = outcome
         if isinstance(outcome, Succeeded):
             self._values[id] = outcome.value
+            cache = self._shop.caches.get(self.tasks[id].tool)
+            if cache is not None and id not in self._reused:
+                cache.put(self.calls[id], outcome.value)
         self._started.pop(id, None)
         self._serve_followers(id, outcome)
         if id in self._at_gate:

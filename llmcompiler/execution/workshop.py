@@ -1,10 +1,12 @@
-"""Workshop: what the runs of one agent share. Tools, executors, concurrency gates, learnt durations."""
+"""Workshop: what the runs of one agent share. Tools, executors, concurrency gates, rates, caches, learnt durations."""
 
 from dataclasses import dataclass, field
 
+from llmcompiler.execution.cache import ResultCache
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.gates import Durations, Gate
 from llmcompiler.execution.processes import target_of
+from llmcompiler.execution.rates import RateGate
 from llmcompiler.toolkit.registry import Registry
 
 
@@ -16,6 +18,8 @@ class Workshop:
     executors: Executors = field(default_factory=Executors)
     durations: Durations = field(default_factory=Durations)
     gates: dict[str, Gate] = field(init=False)
+    rates: dict[str, RateGate] = field(init=False)
+    caches: dict[str, ResultCache] = field(init=False)
 
     def __post_init__(self) -> None:
         for tool in self.registry.values():
@@ -23,3 +27,5 @@ class Workshop:
                 target_of(tool.function)  # raises now what would else fail each call
         policies = {name: tool.spec.policy for name, tool in self.registry.items()}
         self.gates = {name: Gate(policy.concurrency) for name, policy in policies.items() if policy.concurrency}
+        self.rates = {name: RateGate(policy.rate) for name, policy in policies.items() if policy.rate}
+        self.caches = {name: ResultCache(policy.cache) for name, policy in policies.items() if policy.cache}

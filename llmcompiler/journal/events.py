@@ -91,12 +91,12 @@ class TaskRetrying(_Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded(_Event):
-    """A task has its outcome. `reused_from` names the identical read that served it."""
+    """A task has its outcome. `reused_from` names the identical read that served it: a task's id, or the cache."""
 
     id: int
     outcome: Outcome
     attempts: int
-    reused_from: int | None
+    reused_from: int | Literal["cache"] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ class RunView:
         line.state, line.ended = type(outcome).__name__.lower(), event.at
         line.said = outcome_text(outcome, 60)
         if event.reused_from is not None:
-            line.said = f"= task {event.reused_from}"
+            line.said = "= cache" if event.reused_from == "cache" else f"= task {event.reused_from}"
         if self.is_read:
             self._wait()
 

@@ -24,6 +24,25 @@ class Effect(StrEnum):
         return self in (Effect.IDEMPOTENT, Effect.WRITE)
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `starts` calls begin within any `seconds`."""
+
+    starts: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.starts}/{self.seconds:g}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Values of identical calls are kept for `ttl` seconds, at most `size` of them, those used longest ago go first."""
+
+    ttl: float
+    size: int = 1_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How a tool may be used. Seconds throughout; None means no limit (for `isolate`: chosen by the function)."""
@@ -33,6 +52,8 @@ class Policy:
     concurrency: int | None = None
     isolate: Tier | None = None
     expected: float | None = None
+    rate: Rate | None = None
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True, slots=True)

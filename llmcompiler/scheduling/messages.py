@@ -81,6 +81,17 @@ class TaskParked:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskDeferred:
+    """A task that was to start may not: its tool is at its rate until `not_before`. It is ready still, without a slot.
+
+    No other task of the tool is started before that time either.
+    """
+
+    id: int
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
 class TaskUnparked:
     """What was in the way is gone."""
 
@@ -110,6 +121,7 @@ Signal: TypeAlias = (
     | PlanSealed
     | AttemptEnded
     | TaskParked
+    | TaskDeferred
     | TaskUnparked
     | Tick
     | Stopped

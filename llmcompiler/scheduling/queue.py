@@ -13,13 +13,14 @@ _Item = tuple[float, int]
 
 
 class ReadyQueue:
-    """A priority queue that passes over tools which are at their cap."""
+    """A priority queue that passes over tools which are at their cap, or which may not start before a time."""
 
     def __init__(self, entries: dict[int, Entry]) -> None:
         self._entries = entries
         self._heap: list[_Item] = []
-        self._capped: dict[str, list[_Item]] = {}  # ready tasks of tools that are at their cap
+        self._waiting: dict[str, list[_Item]] = {}  # ready tasks of tools that are at their cap or their rate
         self._by_tool: dict[str, int] = {}  # running tasks, of tools with a cap
+        self._not_before: dict[str, float] = {}  # tools at their rate: no start before this time
         self._ranks: dict[int, float] = {}
         self._size = 0  # tasks in the plan
         self._ranked = 0  # tasks in the plan when ranks were computed
@@ -49,25 +50,53 @@ class ReadyQueue:
             entry = self._entries[item[1]]
             if entry.state is not State.READY:
                 continue
-            if entry.cap is not None and self._by_tool.get(entry.tool, 0) >= entry.cap:
-                heappush(self._capped.setdefault(entry.tool, []), item)
+            if not self._has_room(entry):
+                heappush(self._waiting.setdefault(entry.tool, []), item)
                 continue
             return entry
         return None
 
+    def _has_room(self, entry: Entry) -> bool:
+        if entry.tool in self._not_before:
+            return False
+        return entry.cap is None or self._by_tool.get(entry.tool, 0) < entry.cap
+
     def started(self, entry: Entry) -> None:
-        """Count a task that takes a slot."""
+        """Count a task that takes a slot; if its tool has waited and room is left, the next one may try."""
         if entry.cap is not None:
             self._by_tool[entry.tool] = self._by_tool.get(entry.tool, 0) + 1
+        if self._waiting and self._has_room(entry):
+            self._release(entry.tool)
 
     def stopped(self, entry: Entry) -> None:
         """Count a task that leaves its slot; the best task that waited for its tool may try again."""
         if entry.cap is None:
             return
         self._by_tool[entry.tool] -= 1
-        waiting = self._capped.get(entry.tool)
-        if waiting:
-            heappush(self._heap, heappop(waiting))
+        self._release(entry.tool)
+
+    def pause(self, tool: str, not_before: float) -> None:
+        """Start no task of a tool before a time."""
+        self._not_before[tool] = max(not_before, self._not_before.get(tool, not_before))
+
+    def resume(self, now: float) -> None:
+        """Let the tools whose time has come try again: the best task of each, and the next one once that has started."""
+        for tool in [tool for tool, at in self._not_before.items() if at <= now]:
+            del self._not_before[tool]
+            self._release(tool)
+
+    @property
+    def resumes_at(self) -> float | None:
+        """Return when the next paused tool may try again."""
+        return min(self._not_before.values(), default=None)
+
+    def _release(self, tool: str) -> None:
+        waiting = self._waiting.get(tool, ())
+        while waiting:
+            item = heappop(waiting)
+            if self._entries[item[1]].state is State.READY:
+                heappush(self._heap, item)
+                return
 
     def _rank(self) -> None:
         # Entries are in the order of reading, so users come after their inputs, save for repaired tasks, whose ranks
@@ -79,6 +108,6 @@ class ReadyQueue:
         self._ranks, self._ranked = ranks, self._size
         self._heap = [(-ranks.get(id, 0.0), id) for _, id in self._heap]
         heapify(self._heap)
-        for waiting in self._capped.values():
+        for waiting in self._waiting.values():
             waiting[:] = [(-ranks.get(id, 0.0), id) for _, id in waiting]
             heapify(waiting)

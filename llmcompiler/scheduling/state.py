@@ -42,7 +42,7 @@ ALLOWED: Mapping[State, frozenset[State]] = MappingProxyType(
         _S.WAITING: frozenset({_S.HELD, _S.READY, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
         _S.HELD: frozenset({_S.READY, _S.FAILED, _S.CANCELLED}),
         _S.READY: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
-        _S.RUNNING: frozenset({_S.PARKED, _S.RETRYING, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
+        _S.RUNNING: frozenset({_S.READY, _S.PARKED, _S.RETRYING, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
         _S.PARKED: frozenset({_S.READY, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
         _S.RETRYING: frozenset({_S.READY, _S.FAILED, _S.CANCELLED}),
         **{ended: frozenset() for ended in ENDED},

@@ -4,8 +4,9 @@ Invariants (recomputed by `check()` in the tests, after every signal):
 * `_running` counts the tasks that are RUNNING, in all and by tool, and never exceeds its limit;
 * a WAITING task has `missing` > 0 inputs that have not ended; READY, HELD and RUNNING ones have none;
 * every dependant of a task that did not succeed has ended or is INVALID;
-* what is READY is in `_queue`; while a slot and its tool's cap are free, `_queue` is empty;
-* a task with a `due` time is RUNNING (its deadline) or RETRYING (its next attempt); the last `SetTimer` is no later.
+* what is READY is in `_queue`; while a slot is free, what is there waits for its tool: for its cap or its rate;
+* a task with a `due` time is RUNNING (its deadline) or RETRYING (its next attempt);
+* the last `SetTimer` is no later than any `due` time and than the time at which a tool's rate allows a start.
 """
 
 from collections.abc import Iterable
@@ -30,6 +31,7 @@ from llmcompiler.scheduling.messages import (
     Stopped,
     StopTask,
     TaskAdded,
+    TaskDeferred,
     TaskParked,
     TaskPending,
     TaskRefused,
@@ -100,6 +102,8 @@ class TaskFetchingUnit:
                 self._end(self._known(id, State.INVALID), Failed(error))
             case TaskParked(id):
                 self._leave_slot(self._known(id, State.RUNNING), State.PARKED)
+            case TaskDeferred(id, not_before):
+                self._defer(self._known(id, State.RUNNING), not_before)
             case TaskUnparked(id):
                 self._ready(self._known(id, State.PARKED))
             case Stopped():
@@ -256,8 +260,14 @@ class TaskFetchingUnit:
             return attempt == entry.attempt
         return entry.state is State.PARKED and attempt == 0  # an identical read serves it
 
+    def _defer(self, entry: Entry, not_before: float) -> None:
+        self._leave_slot(entry, State.READY)
+        self._queue.pause(entry.tool, not_before)
+        self._queue.push(entry)
+
     def _tick(self, now: float) -> None:
         self._timer_at = None
+        self._queue.resume(now)
         while self._timers and self._timers[0][0] <= now:
             at, id = heappop(self._timers)
             entry = self.entries[id]
@@ -298,7 +308,7 @@ class TaskFetchingUnit:
         entry.due = None
         self._running -= 1
         self._queue.stopped(entry)
-        if state is State.PARKED:
+        if state is not State.RETRYING:
             entry.attempt -= 1  # it never began
 
     def _finish(self, entry: Entry, outcome: Outcome) -> None:
@@ -348,9 +358,13 @@ class TaskFetchingUnit:
             heapify(timers)
         while timers and self.entries[timers[0][1]].due != timers[0][0]:
             heappop(timers)
-        if timers and (self._timer_at is None or timers[0][0] < self._timer_at):
-            self._timer_at = timers[0][0]
-            self._out.append(SetTimer(self._timer_at))
+        due = timers[0][0] if timers else None
+        resumes = None if self._stopped else self._queue.resumes_at
+        if resumes is not None and (due is None or resumes < due):
+            due = resumes
+        if due is not None and (self._timer_at is None or due < self._timer_at):
+            self._timer_at = due
+            self._out.append(SetTimer(due))
 
     def _known(self, id: int, state: State | None = None) -> Entry:
         entry = self.entries.get(id)

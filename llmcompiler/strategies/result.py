@@ -20,7 +20,8 @@ from llmcompiler.plan.values import Json
 class TaskRecord:
     """What became of one task. Times are seconds since the run began; None for what did not happen.
 
-    `arguments` are those handed over at the last attempt. `reused_from` is the task whose outcome served this one.
+    `arguments` are those handed over at the last attempt. `reused_from` is the task whose outcome served this one, or
+    `"cache"`.
     """
 
     task: Task
@@ -31,7 +32,7 @@ class TaskRecord:
     attempts: int = 0
     started: float | None = None
     ended: float | None = None
-    reused_from: int | None = None
+    reused_from: int | Literal["cache"] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _task_dict(id: int, record: TaskRecord) -> dict[str, Any]:
 
 def _row(record: TaskRecord) -> Row:
     mark = "done" if isinstance(record.outcome, Succeeded) else type(record.outcome).__name__.lower()
-    mark = f"= task {record.reused_from}" if record.reused_from is not None else mark
+    if record.reused_from is not None:
+        mark = "= cache" if record.reused_from == "cache" else f"= task {record.reused_from}"
     call = print_call(record.task)
     return Row(f"{record.task.id}. {call}", record.planned, record.started, record.ended, mark)
 

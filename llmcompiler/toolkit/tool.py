@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import re
 import sys
 import typing
@@ -13,8 +14,9 @@ from pydantic import PydanticUserError, TypeAdapter
 from tenacity.wait import wait_base
 
 from llmcompiler.errors import UsageError
-from llmcompiler.plan.tools import Effect, Policy, Tier, ToolSpec
+from llmcompiler.plan.tools import Cache, Effect, Policy, Rate, Tier, ToolSpec
 from llmcompiler.plan.values import Json
+from llmcompiler.toolkit.amounts import rate_of, seconds_of
 from llmcompiler.toolkit.schema import ArgumentSchema, schema_problem
 
 P = ParamSpec("P")
@@ -78,6 +80,8 @@ def tool(
     concurrency: int | None = None,
     isolate: Tier | None = None,
     expected: float | None = None,
+    rate: str | Rate | None = None,
+    cache: float | Cache | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -95,16 +99,28 @@ def tool(
     concurrency: int | None = None,
     isolate: Tier | None = None,
     expected: float | None = None,
+    rate: str | Rate | None = None,
+    cache: float | Cache | None = None,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a function a tool. Without options use it bare: `@tool`.
 
     name, description: the function's own unless given. parameters: a JSON schema in place of the signature's.
     effect: `read`, `idempotent`, `write` or undeclared. timeout: seconds per attempt, None for no limit. retries: extra
     attempts, with `wait` (a tenacity wait strategy; jittered exponential by default) between them. concurrency: calls at
-    once. isolate: `loop`, `thread` or `process`. expected: seconds that a call usually takes.
+    once. isolate: `loop`, `thread` or `process`. expected: seconds that a call usually takes. rate: how many calls may
+    begin within a time, such as `"5/s"` or `"100/min"`. cache: seconds for which the value of a call serves identical
+    ones, also in later runs of the agent; for `effect="read"` only.
     Raises `UsageError` for a definition that cannot work.
     """
-    policy = Policy(timeout=timeout, retries=retries, concurrency=concurrency, isolate=isolate, expected=expected)
+    policy = Policy(
+        timeout=timeout,
+        retries=retries,
+        concurrency=concurrency,
+        isolate=isolate,
+        expected=expected,
+        rate=rate_of(rate) if isinstance(rate, str) else rate,
+        cache=cache if isinstance(cache, Cache | None) else Cache(seconds_of(cache)),
+    )
 
     def make(function: Callable[P, R]) -> Tool[P, R]:
         return _make(
@@ -172,6 +188,8 @@ def _check_spec(spec: ToolSpec) -> None:
     _check_policy(spec.name, spec.policy)
     if spec.effect is Effect.WRITE and spec.policy.retries:
         raise UsageError(f"tool {spec.name}: effect write refuses retries, since an attempt may have had its effect")
+    if spec.policy.cache and spec.effect is not Effect.READ:
+        raise UsageError(f"tool {spec.name}: a cache needs effect read; the effect is {spec.effect}")
 
 
 def _check_policy(name: str, policy: Policy) -> None:
@@ -183,8 +201,23 @@ def _check_policy(name: str, policy: Policy) -> None:
             raise UsageError(f"tool {name}: {what} must be a whole number; it is {count!r}")
         if count is not None and count < least:
             raise UsageError(f"tool {name}: {what} must be {least} or more; it is {count}")
+    _check_amounts(name, policy)
     if policy.isolate not in (None, "loop", "thread", "process"):
         raise UsageError(f"tool {name}: isolate {policy.isolate!r} is none of loop, thread, process")
+
+
+def _check_amounts(name: str, policy: Policy) -> None:
+    rate, cache = policy.rate, policy.cache
+    if rate is not None and not (
+        isinstance(rate, Rate) and type(rate.starts) is int and rate.starts > 0 and _is_time(rate.seconds)
+    ):
+        raise UsageError(f'tool {name}: rate must be such as "5/s", or Rate(5, 1.0); it is {rate!r}')
+    if cache is not None and not (_is_time(cache.ttl) and type(cache.size) is int and cache.size > 0):
+        raise UsageError(f"tool {name}: cache needs seconds of more than 0 and a size of 1 or more; it is {cache!r}")
+
+
+def _is_time(value: object) -> bool:
+    return _is_number(value) and 0 < cast("float", value) < math.inf
 
 
 def _is_number(value: object) -> bool:

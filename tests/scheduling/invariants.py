@@ -104,14 +104,22 @@ def _check_timers(unit: TaskFetchingUnit) -> None:
 def _check_queue(unit: TaskFetchingUnit) -> None:
     queue = unit._queue
     free = [id for _, id in queue._heap]
-    capped = [id for waiting in queue._capped.values() for _, id in waiting]
-    queued = Counter(id for id in free + capped if unit.entries[id].state is State.READY)
+    waiting = [id for items in queue._waiting.values() for _, id in items]
+    queued = Counter(id for id in free + waiting if unit.entries[id].state is State.READY)
     ready = [entry for entry in unit.entries.values() if entry.state is State.READY]
     assert queued == Counter(entry.id for entry in ready), _story(unit, f"the queue holds {dict(queued)}")
+    asked, resumes = unit._timer_at, queue.resumes_at
+    assert resumes is None or unit._stopped or (asked is not None and asked <= resumes), _story(
+        unit, f"a tool may start again at {resumes}, the timer is set to {asked}"
+    )
     if unit._running == unit._slots:
         return
     running = queue._by_tool
-    idle = [entry.id for entry in ready if entry.cap is None or running.get(entry.tool, 0) < entry.cap]
+    idle = [
+        entry.id
+        for entry in ready
+        if entry.tool not in queue._not_before and (entry.cap is None or running.get(entry.tool, 0) < entry.cap)
+    ]
     assert not idle, _story(unit, f"a slot is free, and yet {idle} are not started")
 
 

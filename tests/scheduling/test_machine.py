@@ -30,6 +30,7 @@ from llmcompiler.scheduling.messages import (
     Stopped,
     StopTask,
     TaskAdded,
+    TaskDeferred,
     TaskParked,
     TaskPending,
     TaskRefused,
@@ -57,6 +58,7 @@ class Model:
         self.cause: dict[int, int] = {}
         self.attempt: dict[int, int] = {}
         self.due: dict[int, float] = {}
+        self.not_before: dict[str, float] = {}
         self.plan = PlanState.OPEN
         self.is_cut = False
         self.is_stopped = False
@@ -156,11 +158,19 @@ class Model:
         self.attempt[signal.id] -= 1
         self.due.pop(signal.id, None)
 
+    def _TaskDeferred(self, signal: TaskDeferred, now: float) -> None:
+        tool = self.told[signal.id].tool
+        self.state[signal.id] = State.READY
+        self.attempt[signal.id] -= 1
+        self.due.pop(signal.id, None)
+        self.not_before[tool] = max(signal.not_before, self.not_before.get(tool, 0))
+
     def _TaskUnparked(self, signal: TaskUnparked, now: float) -> None:
         self.state[signal.id] = State.READY
 
     def _Tick(self, signal: Tick, now: float) -> None:
         self.timer = None
+        self.not_before = {tool: at for tool, at in self.not_before.items() if at > now}
         for id in [id for id, at in self.due.items() if at <= now]:
             del self.due[id]
             if self.state[id] is State.RETRYING:
@@ -201,7 +211,8 @@ class Model:
         tool = self.told[id].tool
         cap = CAPS[tool]
         of_tool = sum(self.told[other].tool == tool for other in running)
-        return self.state[id] is State.READY and len(running) < self.slots and (cap is None or of_tool < cap)
+        has_room = (cap is None or of_tool < cap) and tool not in self.not_before
+        return self.state[id] is State.READY and len(running) < self.slots and has_room
 
     def compare(self, commands: list[Command], now: float) -> None:
         """Check the commands that followed from all that was told since the last time."""
@@ -215,7 +226,8 @@ class Model:
                 if timeout is not None:
                     self.due[command.id] = now + timeout
         assert not [id for id in self.ids(State.READY) if self.may_start(id)]
-        first = min(self.due.values(), default=None)
+        resumes = [] if self.is_stopped else self.not_before.values()
+        first = min([*self.due.values(), *resumes], default=None)
         if first is not None and (self.timer is None or first < self.timer):
             self.timer = first
             self.expected.append(SetTimer(first))
@@ -365,6 +377,11 @@ class Machine(RuleBasedStateMachine):
     def park(self, data: st.DataObject, more: bool) -> None:
         self.tell(TaskParked(self.one_of(data, State.RUNNING)), more)
 
+    @some(State.RUNNING)
+    @rule(data=st.data(), seconds=st.integers(0, 3), more=st.booleans())
+    def defer(self, data: st.DataObject, seconds: int, more: bool) -> None:
+        self.tell(TaskDeferred(self.one_of(data, State.RUNNING), self.now + seconds), more)
+
     @some(State.PARKED)
     @rule(data=st.data(), more=st.booleans())
     def unpark(self, data: st.DataObject, more: bool) -> None:
@@ -404,7 +421,13 @@ class Machine(RuleBasedStateMachine):
         self.last_id += 1
         late: list[Signal] = [TaskAdded(self.last_id, "free", frozenset({known})), TaskAdded(known, "free")]
         late += [TaskPending(self.last_id), TaskPending(known), TaskRefused(known, REFUSED)]
-        late += [TaskParked(known), TaskUnparked(known), AttemptEnded(known, 1, BROKEN, 1.0), Tick()]
+        late += [
+            TaskParked(known),
+            TaskDeferred(known, 5),
+            TaskUnparked(known),
+            AttemptEnded(known, 1, BROKEN, 1.0),
+            Tick(),
+        ]
         late += [PlanOpened(), PlanClosed(True), RepairStarted(), PlanSealed(), Stopped()]
         self.tell(data.draw(st.sampled_from(late), "signal"), more)
 
@@ -432,7 +455,7 @@ class Machine(RuleBasedStateMachine):
         else:
             wrong += [TaskPending(id), TaskAdded(id, "free"), TaskRefused(id, REFUSED)]
         if state is not State.RUNNING:
-            wrong += [TaskParked(id)]
+            wrong += [TaskParked(id), TaskDeferred(id, 5)]
         if state is not State.PARKED:
             wrong += [TaskUnparked(id)]
         if state in (State.INVALID, State.WAITING, State.HELD):

@@ -14,6 +14,7 @@ from llmcompiler.scheduling.messages import (
     PlanSealed,
     RepairStarted,
     Signal,
+    TaskDeferred,
     TaskParked,
     TaskPending,
     TaskRefused,
@@ -40,6 +41,7 @@ LEGAL: dict[Signal, set[State]] = {
     add(1): {State.INVALID},
     TaskRefused(1, REFUSED): {State.INVALID},
     TaskParked(1): {State.RUNNING},
+    TaskDeferred(1, 5.0): {State.RUNNING},
     TaskUnparked(1): {State.PARKED},
     ok(1): set(State) - {State.INVALID, State.WAITING, State.HELD},  # late ones are counted
 }

@@ -19,6 +19,7 @@ from llmcompiler.scheduling.messages import (
     StartTask,
     Stopped,
     StopTask,
+    TaskDeferred,
     TaskParked,
     TaskPending,
     TaskRefused,
@@ -300,6 +301,41 @@ def test_a_late_report_of_an_earlier_attempt_does_not_serve_a_parked_task() -> N
 
 
 # Order
+
+
+def test_a_deferred_task_gives_up_its_slot_and_starts_at_its_time_as_if_for_the_first_time() -> None:
+    unit = Checked(add(1), slots=1)
+    assert unit.take(add(2, tool="other")) == []
+    assert unit.take(TaskDeferred(1, not_before=5.0)) == [StartTask(2, 1), SetTimer(5.0)]
+    assert unit.take(ok(2)) == [EndTask(2, OK, 1)]
+    assert unit.take(Tick(), at=5.0) == [StartTask(1, 1)]
+
+
+def test_the_deadline_of_a_start_that_was_deferred_does_not_fire() -> None:
+    unit = Checked(add(1, timeout=2.0))
+    assert unit.take(TaskDeferred(1, not_before=5.0)) == []  # the timer of the deadline comes earlier
+    assert unit.take(Tick(), at=2.0) == [SetTimer(5.0)]
+    assert unit.take(Tick(), at=5.0) == [StartTask(1, 1), SetTimer(7.0)]
+
+
+def test_no_task_of_a_tool_starts_before_its_time_and_then_the_longest_path_goes_first() -> None:
+    unit = Checked(add(1), TaskDeferred(1, not_before=5.0))
+    assert unit.take(add(2, expected=9.0), add(3, tool="other")) == [StartTask(3, 1)]
+    assert unit.take(Tick(), at=4.0) == [SetTimer(5.0)]
+    assert unit.take(Tick(), at=5.0) == [StartTask(2, 1), StartTask(1, 1)]
+
+
+def test_of_many_tasks_that_wait_for_a_rate_one_tries_at_a_time() -> None:
+    unit = Checked(add(1), TaskDeferred(1, not_before=1.0), slots=1)
+    unit.take_together(*(add(id) for id in range(2, 900)))
+    assert unit.take(Tick(), at=1.0) == [StartTask(1, 1)]
+    assert unit.take(TaskDeferred(1, not_before=2.0)) == [SetTimer(2.0)]
+
+
+def test_a_stop_forgets_the_times_at_which_tools_may_start_again() -> None:
+    unit = Checked(add(1), TaskDeferred(1, not_before=5.0))
+    assert unit.take(Stopped()) == [EndTask(1, Cancelled(), 0), EndRound()]
+    assert unit.take(Tick(), at=5.0) == []
 
 
 def test_a_task_beyond_its_tools_cap_waits_and_others_pass_it() -> None:
