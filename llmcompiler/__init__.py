@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llmcompiler.config.loading import load_tools
     from llmcompiler.errors import (
+        ConfigError,
         InternalError,
         JoinError,
         LLMCompilerError,
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         RunFailed,
         UsageError,
     )
+    from llmcompiler.execution.limits import Limits
     from llmcompiler.execution.requests import Deadlines, ModelRetries
     from llmcompiler.models.model import Chunk, Message, Model, Prompt, Usage
     from llmcompiler.models.openai import OpenAIModel
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from llmcompiler.plan.values import Ref
     from llmcompiler.strategies.compiler import LLMCompiler
     from llmcompiler.strategies.executing import execute
-    from llmcompiler.strategies.limits import Limits
     from llmcompiler.strategies.parsing import parse_plan
     from llmcompiler.strategies.react import ReAct
     from llmcompiler.strategies.result import RunResult, TaskRecord
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from llmcompiler.toolkit.tool import Tool, tool
 
 _HOMES = {
-    "errors": "InternalError JoinError LLMCompilerError ModelError NotAPlan PlanError RunFailed UsageError",
+    "config.loading": "load_tools",
+    "errors": "ConfigError InternalError JoinError LLMCompilerError ModelError NotAPlan PlanError RunFailed UsageError",
     "execution.requests": "Deadlines ModelRetries",
     "models.model": "Chunk Message Model Prompt Usage",
     "models.openai": "OpenAIModel",
@@ -47,7 +50,7 @@ _HOMES = {
     "plan.values": "Ref",
     "strategies.compiler": "LLMCompiler",
     "strategies.executing": "execute",
-    "strategies.limits": "Limits",
+    "execution.limits": "Limits",
     "strategies.parsing": "parse_plan",
     "strategies.react": "ReAct",
     "strategies.result": "RunResult TaskRecord",
@@ -61,6 +64,7 @@ __all__ = [
     "Cache",
     "Cancelled",
     "Chunk",
+    "ConfigError",
     "Deadlines",
     "Effect",
     "ErrorRecord",
@@ -96,6 +100,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "execute",
+    "load_tools",
     "parse_plan",
     "tool",
 ]

@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from typing import Annotated, Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,10 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from llmcompiler import __version__
+from llmcompiler._resources import bundled
 from llmcompiler.errors import LLMCompilerError, RunFailed, UsageError
+from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.react import ReAct
 from llmcompiler.strategies.result import RunResult
+
+if TYPE_CHECKING:
+    from llmcompiler.config.config import Config
+    from llmcompiler.config.loading import Inspection
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 out, err = Console(emoji=False), Console(emoji=False, stderr=True)
@@ -25,9 +32,18 @@ out, err = Console(emoji=False), Console(emoji=False, stderr=True)
 Question = Annotated[str, typer.Argument(help="What to answer.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Such as openai:gpt-4.1-mini.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server; or OPENAI_BASE_URL.")]
-StrategyName = Annotated[str, typer.Option("--strategy", help="compiler or react.")]
+StrategyName = Annotated[
+    str | None, typer.Option("--strategy", help="compiler or react, instead of what the file says.")
+]
+ConfigFile = Annotated[
+    str | None, typer.Option("--config", help="A YAML file with model, tools and limits; without it the example tools.")
+]
+AllowCode = Annotated[
+    list[str] | None,
+    typer.Option("--allow-code", help="A folder or package from which the file may import tools; may be repeated."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
-DEFAULT_MODEL = "openai:gpt-4.1-mini"
+STRATEGIES: dict[str, type[LLMCompiler] | type[ReAct]] = {"compiler": LLMCompiler, "react": ReAct}
 
 
 def _version(wanted: bool) -> None:
@@ -48,20 +64,23 @@ def _options(
 @app.command()
 def run(
     question: Question,
+    config: ConfigFile = None,
+    allow_code: AllowCode = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
-    strategy: StrategyName = "compiler",
+    strategy: StrategyName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question with the example tools: search in a knowledge base, calculate, send_message."""
+    """Answer a question. Without --config by the example tools: search in a knowledge base, calculate, send_message."""
     from llmcompiler.observe.console import show_run, show_summary  # rich's live parts, when needed
 
     with _Told():
-        agent = _agent(strategy, model, base_url)
+        said = _config(config, allow_code, strategy)
+        agent = STRATEGIES[said.strategy].from_config(said, model=model, base_url=base_url)
         if as_json:
             result = _run_as_json(agent, question)
         else:
-            result = asyncio.run(show_run({strategy: agent}, question, out))[strategy]
+            result = asyncio.run(show_run({said.strategy: agent}, question, out))[said.strategy]
             show_summary(result, out)
     _exit_for(result)
 
@@ -69,15 +88,17 @@ def run(
 @app.command()
 def plan(
     question: Question,
+    config: ConfigFile = None,
+    allow_code: AllowCode = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Plan a question with the example tools, without running anything."""
+    """Plan a question without running anything."""
     with _Told():
-        agent = _agent("compiler", model, base_url)
-        assert isinstance(agent, LLMCompiler)
+        said = _config(config, allow_code, "compiler")
+        agent = LLMCompiler.from_config(said, model=model, base_url=base_url)
         made = asyncio.run(agent.plan(question))
         text = made.mermaid() if mermaid else str(made)
         if as_json:
@@ -87,10 +108,34 @@ def plan(
 
 
 @app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="A YAML file with model, tools and limits.")],
+    allow_code: AllowCode = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a configuration: every mistake with its place, the tools, their schemas and effects, what is imported."""
+    from llmcompiler.config import report
+    from llmcompiler.config.loading import inspect_config, told
+
+    with _Told():
+        found = inspect_config(file, allow_code=allow_code or ())
+        if as_json:
+            _print_json(report.as_json(found))
+        else:
+            _show_check(found)
+    if found.problems:
+        for problem in found.problems:
+            err.print(Text(told(found.path, problem)), soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     number: Annotated[int, typer.Argument(help="Which question; see --list.")] = 1,
     listed: Annotated[bool, typer.Option("--list", help="List the questions.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Go through all questions.")] = False,
+    config: ConfigFile = None,
+    allow_code: AllowCode = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
@@ -99,7 +144,7 @@ def demo(
 
     Runs on a recorded model unless OPENAI_API_KEY, OPENAI_BASE_URL, --base-url or --model names a real one.
     """
-    from llmcompiler.demo.agents import demo_questions
+    from llmcompiler.demo.agents import demo_questions, slowed
     from llmcompiler.demo.show import show_demo
 
     questions = demo_questions()
@@ -109,11 +154,13 @@ def demo(
     if not everything and not 1 <= number <= len(questions):
         _wrong_use(f"there is no question {number}; `llmcompiler demo --list` lists 1 to {len(questions)}")
     is_real = base_url or os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
-    real = model or (DEFAULT_MODEL if is_real else None)
     console = Console(quiet=True) if as_json else out
     chosen = questions if everything else questions[number - 1 : number]
     with _Told():
-        ran = [asyncio.run(show_demo(question, real, base_url, console)) for question in chosen]
+        said = _config(config, allow_code, None)
+        real = model or (said.chosen().name if is_real else None)
+        tools = slowed(said.registry) if config is None else said.registry
+        ran = [asyncio.run(show_demo(question, tools, real, base_url, console)) for question in chosen]
     if as_json:
         told = [{title: result.to_dict() for title, result in results.items()} for results in ran]
         _print_json(told if everything else told[0])
@@ -161,14 +208,42 @@ def main() -> None:
         gc.freeze()  # else the interpreter spends 150 ms of its end on a last collection
 
 
-def _agent(strategy: str, model: str | None, base_url: str | None) -> LLMCompiler | ReAct:
-    from llmcompiler.demo.agents import demo_tools
+def _config(file: str | None, allow_code: list[str] | None, strategy: str | None) -> "Config":
+    """Return what a file says, or the bundled one; with another strategy, if one is named."""
+    from llmcompiler.config.loading import load_config
 
-    makers: dict[str, Any] = {"compiler": LLMCompiler, "react": ReAct}
-    if strategy not in makers:
-        raise UsageError(f"there is no strategy {strategy!r}; known: {', '.join(makers)}")
-    made: LLMCompiler | ReAct = makers[strategy](model or DEFAULT_MODEL, demo_tools(), base_url=base_url)
-    return made
+    if strategy not in (None, *STRATEGIES):
+        raise UsageError(f"there is no strategy {strategy!r}; {did_you_mean(strategy or '', list(STRATEGIES))}")
+    said = load_config(file or bundled("configs") / "demo.yaml", allow_code=allow_code or ())
+    return replace(said, strategy=strategy or said.strategy)
+
+
+def _show_check(found: "Inspection") -> None:
+    from llmcompiler.config import report
+
+    mistakes = [problem for problem in found.problems if problem.kind == "mistake"]
+    verdict = "no mistakes" if not mistakes else f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+    out.print(Text.assemble((f"{found.path}: ", "bold"), (verdict, "red" if mistakes else "green")), soft_wrap=True)
+    if found.config is not None:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for key, text in report.settings(found.config):
+            table.add_row(key, Text(text))
+        out.print(table)
+    table = Table("tool", "effect", "policy", "from", box=None, padding=(0, 2, 0, 0))
+    for entry in found.tools:
+        row = ("(not imported)", "", "") if entry.tool is None else report.tool_row(entry.tool)
+        table.add_row(*map(Text, (*row, entry.use)))
+    if found.tools:
+        out.print()
+        out.print(table)
+    names = report.undeclared(found)
+    if names:
+        out.print(f"\neffect undeclared: {', '.join(names)} (started while the plan streams; never shared or cached)")
+    waiting = [problem for problem in found.problems if problem.kind == "not_allowed"]
+    if waiting:
+        out.print(
+            f"\n{len(waiting)} would be imported, once --allow-code allows it; until then nothing of it is checked"
+        )
 
 
 def _list(questions: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 LLMCompilerError
 ├── UsageError             the caller: wrong option, wrong tool definition; also a ValueError
+│   └── ConfigError        a configuration file with mistakes (`.problems`, each with its place)
 ├── PlanError              the model: a plan with diagnostics (`.diagnostics`, `.text`)
 │   └── NotAPlan           nothing readable at all, even after one repair
 ├── JoinError              the model: a joiner reply without a readable action (`.text`)
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llmcompiler.config.documents import Problem
     from llmcompiler.plan.diagnostics import Diagnostic
     from llmcompiler.strategies.result import RunResult
 
@@ -30,6 +32,14 @@ class LLMCompilerError(Exception):
 
 class UsageError(LLMCompilerError, ValueError):
     """The caller asked for something that cannot be."""
+
+
+class ConfigError(UsageError):
+    """A configuration file cannot be used; `problems` holds everything that is wrong with it."""
+
+    def __init__(self, message: str, *, problems: Sequence["Problem"] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class PlanError(LLMCompilerError):

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from llmcompiler.bench.bound import bound_of
+from llmcompiler.execution.limits import Limits
 from llmcompiler.plan.plan import Plan
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.values import Ref
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.executing import execute
-from llmcompiler.strategies.limits import Limits
 from llmcompiler.testing.server import LoopbackServer, Timing
 from llmcompiler.toolkit.tool import tool
 

@@ -21,7 +21,6 @@ from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.react import ReAct
 from llmcompiler.testing.server import ChatRequest, LoopbackServer, Reply, Timing
-from llmcompiler.toolkit.loader import load_tool
 from llmcompiler.toolkit.registry import Registry
 from llmcompiler.toolkit.tool import Tool
 
@@ -52,14 +51,14 @@ def demo_questions() -> list[DemoQuestion]:
     ]
 
 
-def demo_tools(*, search_seconds: float = 0.0) -> Registry:
-    """Return the example tools: search, calculate, send_message. `search_seconds` are added to each search."""
-    folder = bundled("tools")
-    search = load_tool(folder / "knowledge.py", "search")
-    if search_seconds:
-        search = _slowed(search, search_seconds)
-    calculate = load_tool(folder / "calculate.py", "calculate")
-    return Registry([search, calculate, load_tool(folder / "outbox.py", "send_message")])
+def slowed(tools: Registry, seconds: float = SEARCH_SECONDS) -> Registry:
+    """Return the example tools, with `seconds` added to each search, as one on the web would take."""
+    return Registry([_slowed(tool, seconds) if name == "search" else tool for name, tool in tools.items()])
+
+
+def is_slowed(tools: Registry) -> bool:
+    """Return whether searches wait."""
+    return "search" in tools and hasattr(tools["search"].function, "__wrapped__")
 
 
 def _slowed(tool: Tool[..., Any], seconds: float) -> Tool[..., Any]:
@@ -72,10 +71,11 @@ def _slowed(tool: Tool[..., Any], seconds: float) -> Tool[..., Any]:
 
 
 @contextmanager
-def demo_agents(question: DemoQuestion, model: str | None, base_url: str | None) -> Iterator[dict[str, Agent]]:
+def demo_agents(
+    question: DemoQuestion, tools: Registry, model: str | None, base_url: str | None
+) -> Iterator[dict[str, Agent]]:
     """Yield the two agents by title, on the recording, or on a real model if one is named."""
     import_module("openai")  # so that its import counts for neither agent
-    tools = demo_tools(search_seconds=SEARCH_SECONDS)
     recorded = None if model or base_url else recording(question)
     with recorded or nullcontext():
         url = recorded.base_url if recorded else base_url

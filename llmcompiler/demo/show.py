@@ -7,13 +7,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from llmcompiler.demo.agents import SEARCH_SECONDS, TIMING, DemoQuestion, demo_agents
+from llmcompiler.demo.agents import SEARCH_SECONDS, TIMING, DemoQuestion, demo_agents, is_slowed
 from llmcompiler.observe.console import show_run
 from llmcompiler.strategies.result import RunResult
+from llmcompiler.toolkit.registry import Registry
 
 
 async def show_demo(
-    question: DemoQuestion, model: str | None, base_url: str | None, console: Console
+    question: DemoQuestion, tools: Registry, model: str | None, base_url: str | None, console: Console
 ) -> dict[str, RunResult]:
     """Show one question of the demo; return the results by title."""
     console.print(f"\n[bold]{question.number}. {escape(question.question)}[/bold]", highlight=False)
@@ -24,10 +25,9 @@ async def show_demo(
         else "Model: a RECORDING, served over loopback with the timing of a hosted one "
         f"({TIMING.first_token * 1000:.0f} ms to the first token, {TIMING.per_token * 1000:.0f} ms a token)."
     )
-    console.print(
-        f"[dim]{spoken} Each search waits {SEARCH_SECONDS} s, as one on the web would.[/dim]\n", highlight=False
-    )
-    with demo_agents(question, model, base_url) as agents:
+    waits = f" Each search waits {SEARCH_SECONDS} s, as one on the web would." if is_slowed(tools) else ""
+    console.print(f"[dim]{spoken}{waits}[/dim]\n", highlight=False)
+    with demo_agents(question, tools, model, base_url) as agents:
         results = await show_run(agents, question.question, console)
     first, *_ = results.values()
     console.print()

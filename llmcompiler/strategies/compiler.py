@@ -1,9 +1,12 @@
 """LLMCompiler: the face of the compiler strategy, and `execute` for a plan that exists already."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmcompiler.errors import PlanError
 from llmcompiler.execution.executors import Executors
+from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.events import Event
@@ -14,7 +17,6 @@ from llmcompiler.passes.reader import Reading, Rejected
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.plan import Plan
 from llmcompiler.strategies import runner
-from llmcompiler.strategies.limits import Limits
 from llmcompiler.strategies.planning import Planner, PlannerPrompts
 from llmcompiler.strategies.prompting import (
     Examples,
@@ -29,6 +31,10 @@ from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.rounds import LAST_ROUND, MAY_REPLAN, JoinerPrompts, Rounds
 from llmcompiler.strategies.run import Means, Run
 from llmcompiler.toolkit.registry import Registry, registry_of
+
+if TYPE_CHECKING:
+    from llmcompiler.config.config import Config
+    from llmcompiler.config.loading import AllowCode
 
 
 class LLMCompiler:
@@ -82,6 +88,44 @@ class LLMCompiler:
             may_replan=fill(joiner, replan_rule=MAY_REPLAN, instructions=instructions),
             last_round=fill(joiner, replan_rule=LAST_ROUND, instructions=instructions),
             replan=bundled_prompt("compiler/replan"),
+        )
+
+    @classmethod
+    def from_config(
+        cls,
+        config: "str | Path | Config",
+        *,
+        allow_code: "AllowCode" = (),
+        model: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+    ) -> "LLMCompiler":
+        """Return the agent that a YAML file describes (README, "Tools in YAML"), or a `Config` that was loaded from one.
+
+        allow_code: folders and packages from which the file may import tools. model, base_url, api_key: in place of what
+        the file says. Raises `ConfigError`, which holds every problem of the file, or another `UsageError`.
+        """
+        from llmcompiler.config.loading import config_for  # 100 ms, for those who have a file
+
+        said = config_for("compiler", config, allow_code)
+        planner, joiner = (
+            said.chosen(role).make(name=model, base_url=base_url, api_key=api_key)
+            for role in ("planner_model", "joiner_model")
+        )
+        return cls(
+            tools=said.registry,
+            planner_model=planner,
+            joiner_model=joiner,
+            limits=said.limits,
+            examples=said.examples,
+            instructions=said.instructions,
+            planner_prompt=said.planner_prompt,
+            joiner_prompt=said.joiner_prompt,
+            stream=said.stream,
+            deadlines=said.deadlines,
+            retries=said.retries,
+            threads=said.threads,
+            processes=said.processes,
         )
 
     def run(self, question: str) -> RunResult:

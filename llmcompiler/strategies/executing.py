@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from llmcompiler.errors import InternalError, UsageError
 from llmcompiler.execution.driver import Driver
+from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.watchdog import watched
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.journal import Journal
@@ -16,7 +17,6 @@ from llmcompiler.plan.parser import TaskRead
 from llmcompiler.plan.plan import Plan
 from llmcompiler.plan.tasks import Task
 from llmcompiler.scheduling.messages import PlanClosed, PlanSealed
-from llmcompiler.strategies.limits import Limits
 from llmcompiler.toolkit.registry import Registry, registry_of
 
 _NOWHERE = Span(0, 0)

@@ -6,9 +6,12 @@ differs from the compiler's.
 
 import re
 from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmcompiler.errors import JoinError, LimitReached
 from llmcompiler.execution.executors import Executors
+from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.joiner import AnswerReader, Finish, describe, read_decision
@@ -20,11 +23,14 @@ from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.tasks import Task
 from llmcompiler.scheduling import messages
 from llmcompiler.strategies import runner
-from llmcompiler.strategies.limits import Limits
 from llmcompiler.strategies.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Means, Reply, Run
 from llmcompiler.toolkit.registry import Registry, registry_of
+
+if TYPE_CHECKING:
+    from llmcompiler.config.config import Config
+    from llmcompiler.config.loading import AllowCode
 
 _ACTION = re.compile(r"^[\s*_>-]*Action[\s*_]*:[\s*_]*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FINAL = re.compile(r"[\s*_`]*(?:Finish|Replan)\b", re.IGNORECASE)
@@ -45,11 +51,13 @@ class ReAct:
         instructions: str = "",
         deadlines: Deadlines | None = None,
         retries: ModelRetries | None = None,
+        threads: int = 64,
+        processes: int = 8,
     ) -> None:
         self.registry = registry_of(tools)
         self.model = model_of(model, base_url=base_url, api_key=api_key)
         self._means = Means(
-            workshop=Workshop(self.registry, Executors()),
+            workshop=Workshop(self.registry, Executors(threads=threads, processes=processes)),
             limits=limits or Limits(),
             deadlines=deadlines or Deadlines(),
             retries=retries or ModelRetries(),
@@ -57,6 +65,31 @@ class ReAct:
         )
         template = bundled_prompt("react/agent")
         self._system = fill(template, tools=describe_tools(self.registry) or "(none)", instructions=instructions)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: "str | Path | Config",
+        *,
+        allow_code: "AllowCode" = (),
+        model: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+    ) -> "ReAct":
+        """Return the agent that a YAML file describes. Parameters and errors as of `LLMCompiler.from_config`."""
+        from llmcompiler.config.loading import config_for  # 100 ms, for those who have a file
+
+        said = config_for("react", config, allow_code)
+        return cls(
+            said.chosen().make(name=model, base_url=base_url, api_key=api_key),
+            said.registry,
+            limits=said.limits,
+            instructions=said.instructions,
+            deadlines=said.deadlines,
+            retries=said.retries,
+            threads=said.threads,
+            processes=said.processes,
+        )
 
     def run(self, question: str) -> RunResult:
         """Return the result. Works inside a running event loop too (Jupyter). Raises `RunFailed` without an answer."""

@@ -11,13 +11,13 @@ from typing import Any
 from llmcompiler.errors import LimitReached, ModelError, UsageError
 from llmcompiler.execution.border import Redactor, secrets_in
 from llmcompiler.execution.driver import Driver
+from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries, stream_reply
 from llmcompiler.execution.watchdog import Blocked
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.journal import Journal
 from llmcompiler.models.model import Model, Prompt, Usage, UsageTotals
 from llmcompiler.plan.outcomes import Succeeded
-from llmcompiler.strategies.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,138 @@
-"""Loading functions from Python files. Loading runs code, so callers say which files they mean."""
+"""Loading tools from code that a text names. Loading runs code, so only what the caller allows is imported.
 
+    ../tools/knowledge.py::search     a function in a file, relative to the file that names it
+    package.module:function           a function in an importable module
+
+What is named must be a tool object, or a function or class defined in allowed code: an `os.system` that an allowed file
+has imported is neither.
+"""
+
+import hashlib
+import importlib
 import importlib.util
+import inspect
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
-from llmcompiler.toolkit.tool import Tool, as_tool
+from llmcompiler.toolkit.tool import Tool
+
+
+class CodeNotAllowed(UsageError):
+    """A text names code that the caller did not allow to be imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where something named in a text is: `name` in the file at `path`, or in the importable `module`."""
+
+    name: str
+    path: Path | None = None
+    module: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}::{self.name}" if self.path else f"{self.module}:{self.name}"
+
+
+def read_source(text: str, folder: Path) -> Source:
+    """Return the source that a text names; paths are relative to `folder`. Raises `UsageError` for what names none."""
+    place, is_file, name = text.partition("::")
+    if not is_file:
+        place, _, name = text.rpartition(":")
+    is_path = bool(is_file) and place.endswith(".py")
+    is_module = not is_file and not place.endswith(".py") and all(part.isidentifier() for part in place.split("."))
+    if not name.isidentifier() or name.startswith("_") or not (is_path or is_module):
+        raise UsageError(f'{text!r} names no function: write "file.py::function" or "package.module:function"')
+    return Source(name, (folder / place).resolve()) if is_path else Source(name, module=place)
+
+
+class Allowed:
+    """Which code may be imported: folders, files and packages."""
+
+    def __init__(self, places: str | Path | Iterable[str | Path], trusted: Iterable[Path] = ()) -> None:
+        self._folders = [folder.resolve() for folder in trusted]
+        self._packages: list[str] = []
+        for place in [places] if isinstance(places, (str, Path)) else places:
+            if not isinstance(place, (str, Path)) or not str(place).strip():
+                raise UsageError(f"allow_code takes folders and packages, not {place!r}")
+            if _is_path(place):
+                self._folders.append(_existing(Path(place)))
+            else:
+                self._packages.append(str(place))
+
+    def check(self, source: Source) -> None:
+        """Raise `CodeNotAllowed` if what a source names may not be imported."""
+        if source.path is not None:
+            if not any(source.path.is_relative_to(folder) for folder in self._folders):
+                raise CodeNotAllowed(f"{source.path} is not in allowed code; {_how(str(source.path.parent))}")
+        elif not self.has_module(source.module):
+            raise CodeNotAllowed(f"{source.module} is not allowed code; {_how(source.module.partition('.')[0])}")
+
+    def has_module(self, module: str) -> bool:
+        """Return whether a module, by its name, belongs to an allowed package."""
+        return any(module == package or module.startswith(f"{package}.") for package in self._packages)
+
+
+def _how(place: str) -> str:
+    return f'allow it with allow_code=["{place}"] (--allow-code {place}) if you trust it'
+
+
+def _is_path(place: str | Path) -> bool:
+    text = str(place)
+    return isinstance(place, Path) or "/" in text or "\\" in text or text.startswith(".") or text.endswith(".py")
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"allow_code names {path}, which does not exist")
+    return path.resolve()
+
+
+def load(source: Source, allowed: Allowed) -> Any:
+    """Return what a source names.
+
+    Raises `CodeNotAllowed`, or `UsageError` if it cannot be loaded, is not there, or comes from elsewhere.
+    """
+    allowed.check(source)
+    module = load_module(source.path) if source.path else _import(source.module)
+    if not hasattr(module, source.name):
+        names = [name for name, value in vars(module).items() if not name.startswith("_") and callable(value)]
+        raise UsageError(f"{source.path or source.module} has no {source.name!r}; {did_you_mean(source.name, names)}")
+    found = getattr(module, source.name)
+    home = _home(found)
+    if home is not None and home != module.__name__ and not allowed.has_module(home):
+        raise CodeNotAllowed(
+            f"{source} comes from {home}, which is not allowed code; wrap it in a function of your own"
+        )
+    return found
+
+
+def _home(found: object) -> str | None:
+    """Return the module in which a function or class is defined; None for an object, which somebody made on purpose."""
+    if isinstance(found, Tool) or not (inspect.isroutine(found) or inspect.isclass(found)):
+        return None
+    return str(getattr(inspect.unwrap(found), "__module__", ""))
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:
+        if not isinstance(error, (Exception, SystemExit)):
+            raise
+        hint = f"; a file is named as {name}.py::function" if isinstance(error, ModuleNotFoundError) else ""
+        raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {error}{hint}") from error
 
 
 def load_module(path: Path) -> ModuleType:
     """Return the module in a Python file, loaded once a process. Raises `UsageError` if it cannot be loaded."""
     path = path.resolve()
-    name = f"llmcompiler_file_{path.stem}_{abs(hash(str(path))):x}"
+    name = f"llmcompiler_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -30,12 +148,3 @@ def load_module(path: Path) -> ModuleType:
             raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
         raise
     return module
-
-
-def load_tool(path: Path, name: str) -> Tool[..., Any]:
-    """Return the tool `name` of a Python file. Raises `UsageError` if there is none."""
-    module = load_module(path)
-    if not hasattr(module, name):
-        names = [found for found in vars(module) if not found.startswith("_")]
-        raise UsageError(f"{path} has no {name!r}; {did_you_mean(name, names)}")
-    return as_tool(getattr(module, name))

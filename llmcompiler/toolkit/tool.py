@@ -57,10 +57,12 @@ class Tool(Generic[P, R]):
             for name, value in arguments.items()
         }
 
-    def with_policy(self, **changes: Any) -> "Tool[P, R]":
-        """Return the same tool with some fields of its policy changed."""
-        spec = replace(self.spec, policy=replace(self.spec.policy, **changes))
-        return _checked(Tool(self.function, spec, wait=self.wait))
+    def revised(self, spec: Mapping[str, Any], policy: Mapping[str, Any]) -> "Tool[P, R]":
+        """Return the same tool with these fields of its spec and of its policy. Raises `UsageError` as `tool` does."""
+        if "parameters" in spec:
+            _given(spec["parameters"], self.spec.name)
+        changed = replace(self.spec, **spec, policy=replace(self.spec.policy, **policy))
+        return _checked(Tool(self.function, changed, wait=self.wait))
 
 
 @overload

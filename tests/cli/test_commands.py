@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from llmcompiler import Plan, parse_plan
 from llmcompiler.cli import app
-from llmcompiler.demo.agents import demo_questions, demo_tools, recording
+from llmcompiler.demo.agents import demo_questions, recording
 from llmcompiler.joiner import read_decision
 from llmcompiler.testing.server import LoopbackServer, Reply, Status, Timing
 from tests.cli.child import run
+from tests.examples import EXAMPLE_TOOLS
 
 CAPS = demo_questions()[0]
 ANSWER = read_decision(CAPS.replies["joiner"][-1]).answer
@@ -144,14 +145,14 @@ def test_plan_prints_a_plan_that_can_be_read_back_and_runs_nothing() -> None:
     with LoopbackServer([plan]) as server:
         done = run("plan", *MODEL, "What is high?", OPENAI_BASE_URL=server.base_url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert parse_plan(done.stdout, tools=demo_tools()) == parse_plan(plan, tools=demo_tools())
+    assert parse_plan(done.stdout, tools=EXAMPLE_TOOLS) == parse_plan(plan, tools=EXAMPLE_TOOLS)
 
 
 def test_plan_as_mermaid_is_a_flowchart_of_the_plan() -> None:
     with LoopbackServer([HEIGHTS]) as server:
         done = run("plan", "--mermaid", *MODEL, "What is high?", OPENAI_BASE_URL=server.base_url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == parse_plan(HEIGHTS, tools=demo_tools()).mermaid() + "\n"
+    assert done.stdout == parse_plan(HEIGHTS, tools=EXAMPLE_TOOLS).mermaid() + "\n"
     assert done.stdout.splitlines()[0] == "flowchart TD"
 
 
@@ -159,7 +160,7 @@ def test_plan_as_json_is_a_plan_again() -> None:
     with LoopbackServer([HEIGHTS]) as server:
         done = run("plan", "--json", *MODEL, "What is high?", OPENAI_BASE_URL=server.base_url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert Plan.from_json(done.stdout) == parse_plan(HEIGHTS, tools=demo_tools())
+    assert Plan.from_json(done.stdout) == parse_plan(HEIGHTS, tools=EXAMPLE_TOOLS)
 
 
 def test_a_plan_that_no_repair_mends_exits_with_1_and_shows_the_place() -> None:

@@ -23,7 +23,7 @@ from llmcompiler import (
     Succeeded,
     parse_plan,
 )
-from llmcompiler.demo.agents import Agent, DemoQuestion, demo_agents, demo_questions, demo_tools, recording
+from llmcompiler.demo.agents import Agent, DemoQuestion, demo_agents, demo_questions, recording, slowed
 from llmcompiler.errors import RunFailed
 from llmcompiler.journal.events import (
     PlanClosed,
@@ -35,6 +35,7 @@ from llmcompiler.journal.events import (
     TaskStarted,
 )
 from llmcompiler.testing.server import LoopbackServer, Timing
+from tests.examples import EXAMPLE_TOOLS
 
 QUESTIONS = demo_questions()
 AT_ONCE = Timing()
@@ -60,7 +61,7 @@ def replay(question: DemoQuestion, strategy: str, timing: Timing = AT_ONCE, sear
     async def work() -> RunResult:
         with recording(question, timing) as server:
             model = OpenAIModel("recorded", base_url=server.base_url, api_key="none")
-            agent: Agent = STRATEGIES[strategy](model, demo_tools(search_seconds=search_seconds))
+            agent: Agent = STRATEGIES[strategy](model, slowed(EXAMPLE_TOOLS, search_seconds))
             try:
                 result = await agent.arun(question.question)
             finally:
@@ -155,7 +156,7 @@ def test_the_numbers_of_a_text_are_read_with_their_scale_and_precision() -> None
 
 @each_question
 def test_the_recorded_plans_parse_against_the_tools_or_are_the_mistakes_they_are_to_be(number: int) -> None:
-    question, tools = QUESTIONS[number - 1], demo_tools()
+    question, tools = QUESTIONS[number - 1], EXAMPLE_TOOLS
     first, *others = question.replies["planner"]
     if question.name == "a plan with mistakes":
         with pytest.raises(PlanError, match="there is no tool 'serch'") as told:
@@ -225,7 +226,7 @@ def test_a_misspelt_tool_takes_exactly_one_repair(replays: dict[tuple[int, str],
 
 
 def test_the_demo_runs_two_agents_on_one_recording() -> None:
-    with demo_agents(QUESTIONS[0], None, None) as agents:
+    with demo_agents(QUESTIONS[0], EXAMPLE_TOOLS, None, None) as agents:
         assert {title: type(agent) for title, agent in agents.items()} == {
             "llmcompiler": LLMCompiler,
             "sequential tool loop (ReAct)": ReAct,
@@ -237,7 +238,7 @@ def test_with_a_server_of_the_users_the_demo_records_nothing_and_asks_it() -> No
     with LoopbackServer(["1. join()", "Action: Finish(42)", "Action: Finish(42)"]) as server:
 
         async def work() -> list[str | None]:
-            with demo_agents(QUESTIONS[0], "openai:own", server.base_url) as agents:
+            with demo_agents(QUESTIONS[0], EXAMPLE_TOOLS, "openai:own", server.base_url) as agents:
                 return [(await agent.arun("What is it?")).answer for agent in agents.values()]
 
         assert asyncio.run(work()) == ["42", "42"]
@@ -251,7 +252,7 @@ def test_a_recording_that_is_asked_too_often_says_so() -> None:
 
         async def work() -> None:
             model = OpenAIModel("recorded", base_url=server.base_url, api_key="none")
-            agent = ReAct(model, demo_tools(), retries=ModelRetries(retries=0))
+            agent = ReAct(model, EXAMPLE_TOOLS, retries=ModelRetries(retries=0))
             await agent.arun(question.question)
             with pytest.raises(RunFailed, match="has no further reply for the react"):
                 await agent.arun(question.question)
@@ -260,11 +261,11 @@ def test_a_recording_that_is_asked_too_often_says_so() -> None:
 
 
 def test_the_slowed_search_finds_what_the_search_finds() -> None:
-    slow, quick = demo_tools(search_seconds=0.001)["search"], demo_tools()["search"]
+    slow, quick = slowed(EXAMPLE_TOOLS, 0.001)["search"], EXAMPLE_TOOLS["search"]
     assert slow.spec == quick.spec
     assert slow(query="height of K2") == quick(query="height of K2")
 
 
 def test_the_tools_of_the_demo_come_from_the_top_level_folder() -> None:
-    files = {tool.function.__code__.co_filename for tool in demo_tools().values()}
+    files = {tool.function.__code__.co_filename for tool in EXAMPLE_TOOLS.values()}
     assert {Path(file).parent for file in files} == {Path(__file__).parents[2] / "tools"}

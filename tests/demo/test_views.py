@@ -19,6 +19,7 @@ from llmcompiler.plan.outcomes import Cancelled, Outcome, Skipped, Succeeded, fa
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
 from llmcompiler.testing.scripted import ScriptedReply
 from llmcompiler.testing.server import LoopbackServer
+from tests.examples import EXAMPLE_TOOLS
 
 QUESTION = "How high are they?"
 FINISH = "Thought: known.\nAction: Finish(as high as :apple: [bold]8611[/bold] m)"
@@ -274,7 +275,7 @@ def test_at_a_terminal_the_panel_has_said_all_but_the_timeline() -> None:
 def test_the_demo_on_a_model_of_the_users_says_which_and_compares() -> None:
     console = page(120)
     with LoopbackServer(["1. join()", "Action: Finish(42)", "Action: Finish(42)"]) as server:
-        results = asyncio.run(show_demo(demo_questions()[0], "openai:own", server.base_url, console))
+        results = asyncio.run(show_demo(demo_questions()[0], EXAMPLE_TOOLS, "openai:own", server.base_url, console))
     assert [result.answer for result in results.values()] == ["42", "42"]
     text = written(console)
     assert "Model: openai:own, real." in text

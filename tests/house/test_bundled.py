@@ -6,13 +6,12 @@ import pytest
 
 from llmcompiler import Limits, LLMCompiler, ReAct, parse_plan
 from llmcompiler._resources import bundled
-from llmcompiler.demo.agents import demo_tools
 from llmcompiler.strategies.prompting import bundled_prompt, read_examples
 from llmcompiler.testing import ScriptedModel
 from llmcompiler.toolkit.loader import load_module
+from tests.examples import EXAMPLE_TOOLS as TOOLS
 
 ROOT = Path(__file__).parents[2]
-TOOLS = demo_tools()
 EXAMPLES = [
     pytest.param(plan, id=f"{path.stem}: {question}")
     for path in sorted((ROOT / "prompts").rglob("*.plan"))

@@ -18,7 +18,6 @@ MAY_TAKE_ANY_KEYWORD = {
     "execution/worker.py: _to_its_end",
     "strategies/prompting.py: fill",
     "toolkit/tool.py: __call__",
-    "toolkit/tool.py: with_policy",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

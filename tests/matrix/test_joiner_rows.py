@@ -3,10 +3,9 @@
 import pytest
 
 from llmcompiler import JoinError, Limits, LLMCompiler
-from llmcompiler._resources import bundled
 from llmcompiler.journal.events import AnswerText, JoinDecided
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
-from llmcompiler.toolkit.loader import load_tool
+from tests.examples import EXAMPLE_TOOLS
 from tests.matrix.helpers import FINISH, QUESTION, Toolbox, compiled
 
 PLAN = '1. search("K2")\n2. join()'
@@ -132,7 +131,7 @@ CODE = [
 @pytest.mark.parametrize("code", CODE)
 def test_J03_math_text_from_a_model_is_never_evaluated_as_code(code, tmp_path):
     mark = tmp_path / "pwned"
-    calculate = load_tool(bundled("tools") / "calculate.py", "calculate")
+    calculate = EXAMPLE_TOOLS["calculate"]
     text = code.format(mark).replace("\\", "\\\\").replace('"', '\\"')
     ran = compiled([calculate], f'1. calculate("2 * (3 + 4)")\n2. calculate("{text}")\n3. join()', FINISH, real=True)
     assert ran.values == {1: 14}

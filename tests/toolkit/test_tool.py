@@ -152,11 +152,11 @@ def test_an_empty_description_is_kept_and_a_long_one_is_unindented() -> None:
 
 def test_a_policy_is_changed_in_a_copy() -> None:
     made = tool(search)
-    assert made.with_policy(retries=3).spec.policy.retries == 3
+    assert made.revised({}, {"retries": 3}).spec.policy.retries == 3
     assert made.spec.policy.retries == 0
     for changes, said in (({"retries": -1}, "retries must be 0 or more; it is -1"), ({"isolate": "loop"}, "coroutine")):
         with pytest.raises(UsageError, match=said):
-            made.with_policy(**changes)
+            made.revised({}, changes)
 
 
 # --- what can be a tool

@@ -1,0 +1,96 @@
+"""What `llmcompiler check` tells of a configuration, as rows of text and as JSON data."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from llmcompiler.config.config import Config, ModelChoice
+from llmcompiler.config.loading import Inspection
+from llmcompiler.passes.check import signature
+from llmcompiler.plan.tools import Effect, Policy
+from llmcompiler.toolkit.tool import Tool
+
+_PLAIN = Policy()
+
+
+def settings(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield what a file says beside its tools, as (key, text)."""
+    for role in ("model", "planner_model", "joiner_model"):
+        choice: ModelChoice | None = getattr(config, role)
+        if choice is not None:
+            yield role, _model_text(choice)
+    yield "strategy", config.strategy if config.stream else f"{config.strategy}, plans first and runs afterwards"
+    if config.examples is not None:
+        yield "examples", config.examples if isinstance(config.examples, str) else f"{len(config.examples)} of its own"
+    limits = config.limits
+    named = ("parallel_tasks", "tasks", "replans", "seconds", "tokens")
+    yield (
+        "limits",
+        ", ".join(f"{name} {getattr(limits, name):g}" for name in named if getattr(limits, name) is not None),
+    )
+
+
+def _model_text(choice: ModelChoice) -> str:
+    parts = [choice.name, *(f"{name} {_short(value)}" for name, value in choice.options.items())]
+    if choice.base_url:
+        parts.append(f"at {choice.base_url}")
+    key = choice.api_key_env or ("" if choice.base_url else "OPENAI_API_KEY")
+    return f"{', '.join(parts)}; {f'its key is in {key}' if key else 'no key is sent'}"
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def tool_row(tool: Tool[..., Any]) -> tuple[str, str, str]:
+    """Return a tool's signature, its effect, and what of its policy is not the default."""
+    return signature(tool.spec), str(tool.spec.effect), ", ".join(_policy(tool))
+
+
+def _policy(tool: Tool[..., Any]) -> Iterator[str]:
+    policy = tool.spec.policy
+    yield tool.tier
+    if policy.timeout != _PLAIN.timeout:
+        yield "no timeout" if policy.timeout is None else f"timeout {policy.timeout:g} s"
+    if policy.retries:
+        yield f"retries {policy.retries}"
+    if policy.rate:
+        yield f"rate {policy.rate}"
+    if policy.concurrency:
+        yield f"concurrency {policy.concurrency}"
+    if policy.expected:
+        yield f"expected {policy.expected:g} s"
+    if policy.cache:
+        yield f"cache {policy.cache.ttl:g} s"
+
+
+def undeclared(found: Inspection) -> list[str]:
+    """Return the names of the tools whose effect nobody has declared."""
+    tools = [entry.tool for entry in found.tools if entry.tool is not None]
+    return [tool.spec.name for tool in tools if tool.spec.effect is Effect.UNDECLARED]
+
+
+def as_json(found: Inspection) -> dict[str, Any]:
+    """Return an inspection as JSON data."""
+    return {
+        "file": str(found.path),
+        "problems": [
+            {
+                "line": problem.place.line,
+                "column": problem.place.column,
+                "kind": problem.kind,
+                "message": problem.message,
+            }
+            for problem in found.problems
+        ],
+        "settings": {} if found.config is None else dict(settings(found.config)),
+        "tools": [
+            {"use": entry.use, "line": entry.place.line}
+            | (
+                {}
+                if entry.tool is None
+                else dict(zip(("signature", "effect", "policy"), tool_row(entry.tool), strict=True))
+            )
+            for entry in found.tools
+        ],
+        "undeclared": undeclared(found),
+    }

@@ -1,0 +1,190 @@
+"""What a configuration file may say. pydantic reads it once; `build.py` makes frozen values and objects of it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from llmcompiler.execution.limits import Limits
+from llmcompiler.execution.requests import Deadlines
+from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
+from llmcompiler.toolkit.amounts import rate_of, seconds_of
+
+StrategyName = Literal["compiler", "react"]
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "stop"})
+
+
+def _free(options: dict[str, Any]) -> dict[str, Any]:
+    taken = sorted(_OURS & options.keys())
+    if taken:
+        raise ValueError(f"{', '.join(taken)} cannot be set here: every request sets it")
+    return options
+
+
+Seconds = Annotated[float, BeforeValidator(seconds_of)]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    """Strict: no key that is not named here, no conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class ModelSection(_Section):
+    """A model by name, and how it is asked."""
+
+    name: Text
+    base_url: Text | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Count | None = None
+    seed: int | None = None
+    options: Annotated[dict[str, Any], AfterValidator(_free)] = Field(default_factory=dict)
+
+    def request_options(self) -> dict[str, Any]:
+        """Return the further fields of each request."""
+        named = {name: getattr(self, name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+        return {**{name: value for name, value in named.items() if value is not None}, **self.options}
+
+
+class LimitsSection(_Section):
+    """Limits of a run."""
+
+    parallel_tasks: Count = Limits().parallel_tasks
+    tasks: Count = Limits().tasks
+    replans: CountOrNone = Limits().replans
+    seconds: Seconds | None = None
+    tokens: Count | None = None
+
+    def limits(self) -> Limits:
+        """Return them as the frozen value that runs use."""
+        return Limits(**self.model_dump())
+
+
+class DeadlinesSection(_Section):
+    """Deadlines of a model request."""
+
+    first_token: Seconds | None = Deadlines().first_token
+    idle: Seconds | None = Deadlines().idle
+    total: Seconds | None = Deadlines().total
+
+    def deadlines(self) -> Deadlines:
+        """Return them as the frozen value that requests use."""
+        return Deadlines(**self.model_dump())
+
+
+class ExampleSection(_Section):
+    """A question, and the plan that an ideal planner writes for it."""
+
+    question: Text
+    plan: Text
+
+
+class CacheSection(_Section):
+    """How long and how many values are kept."""
+
+    ttl: Seconds
+    size: Count = Cache(1).size
+
+
+class UseSection(_Section):
+    """Where a tool's code is: a function, or a LangChain tool, or a class of one and what to make it with (`init`)."""
+
+    python: Text | None = None
+    langchain: Text | None = None
+    init: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "UseSection":
+        if (self.python is None) == (self.langchain is None):
+            raise ValueError("give one of python and langchain")
+        if self.init is not None and self.langchain is None:
+            raise ValueError("init goes with langchain only")
+        return self
+
+    @property
+    def code(self) -> str:
+        """Return the text that names the code."""
+        return self.python or self.langchain or ""
+
+
+def _coded(value: object) -> object:
+    return {"python": value} if isinstance(value, str) else value
+
+
+def _cached(value: object) -> object:
+    return value if isinstance(value, dict) else {"ttl": value}
+
+
+def _used(value: object) -> object:
+    return {"use": value} if isinstance(value, str) else value
+
+
+class ToolSection(_Section):
+    """One tool: where its code is, and how it may be used. Whatever is not said stays as the code says."""
+
+    use: Annotated[UseSection, BeforeValidator(_coded)]
+    name: Text | None = None
+    description: Text | None = None
+    timeout: Seconds | None = None
+    retries: CountOrNone | None = None
+    rate: Annotated[Rate, BeforeValidator(rate_of)] | None = None
+    concurrency: Count | None = None
+    effect: Annotated[Effect, Field(strict=False)] | None = None
+    isolate: Tier | None = None
+    expected: Seconds | None = None
+    cache: Annotated[CacheSection, BeforeValidator(_cached)] | None = None
+    parameters: dict[str, Any] | None = None
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """Return the fields of the policy that this file sets; a `timeout: null` sets it to no limit."""
+        named = ("timeout", "retries", "rate", "concurrency", "isolate", "expected")
+        said = {name: getattr(self, name) for name in named if name in self.model_fields_set}
+        return said | ({"cache": Cache(self.cache.ttl, self.cache.size)} if self.cache else {})
+
+
+Model = Annotated[ModelSection, BeforeValidator(_named)]
+Examples = Annotated[
+    Annotated[Text, Tag("name")] | Annotated[list[ExampleSection], Tag("pairs")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "pairs"),
+]
+
+
+class ConfigSection(_Section):
+    """The whole file."""
+
+    model: Model | None = None
+    planner_model: Model | None = None
+    joiner_model: Model | None = None
+    strategy: StrategyName = "compiler"
+    examples: Examples | None = None
+    instructions: str = ""
+    planner_prompt: Text | None = None
+    joiner_prompt: Text | None = None
+    stream: bool = True
+    limits: LimitsSection = Field(default_factory=LimitsSection)
+    deadlines: DeadlinesSection = Field(default_factory=DeadlinesSection)
+    model_retries: CountOrNone = 2
+    threads: Count = 64
+    processes: Count = 8
+    tools: list[Annotated[ToolSection, BeforeValidator(_used)]] = Field(default_factory=list)
+
+
+COMPILER_ONLY = frozenset({"planner_model", "joiner_model", "examples", "planner_prompt", "joiner_prompt", "stream"})
