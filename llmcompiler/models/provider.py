@@ -1,15 +1,26 @@
 """From what a user calls a model to a `Model`."""
 
+from typing import TYPE_CHECKING, TypeAlias
+
 from llmcompiler.errors import UsageError
+from llmcompiler.models.langchain import LangChainModel, is_chat_model, is_runnable
 from llmcompiler.models.model import Model
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.plan.diagnostics import did_you_mean
 
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+ModelLike: TypeAlias = "str | Model | BaseChatModel"
+
 PROVIDERS = ("openai",)
 
 
-def model_of(model: "str | Model | None", *, base_url: str | None = None, api_key: str | None = None) -> Model:
-    """Return a model for `"provider:name"` or for an object with `stream(prompt)`. Raises `UsageError` for others."""
+def model_of(model: ModelLike | None, *, base_url: str | None = None, api_key: str | None = None) -> Model:
+    """Return a model for `"provider:name"`, for a LangChain chat model or for an object with `stream(prompt)`.
+
+    Raises `UsageError` for others.
+    """
     if model is None:
         raise UsageError('name a model: model="openai:NAME", or planner_model= and joiner_model=')
     if isinstance(model, str):
@@ -20,6 +31,10 @@ def model_of(model: "str | Model | None", *, base_url: str | None = None, api_ke
         if provider not in PROVIDERS:
             raise UsageError(f"no provider {provider!r} of models; {did_you_mean(provider, PROVIDERS)}")
         return OpenAIModel(name, base_url=base_url, api_key=api_key)
+    if is_chat_model(model):
+        return LangChainModel(model)
+    if is_runnable(model):  # it has a method stream too, of another kind
+        raise UsageError(f"{model!r} is no chat model: give the BaseChatModel itself, with its options set on it"[:500])
     if not isinstance(model, Model):
         raise UsageError(f"{model!r} is no model: it has no method stream(prompt)")
     return model
