@@ -45,7 +45,7 @@ class LangChainModel:
     your own). Give it `max_retries=0`: then `ModelRetries` tries again, with Retry-After honoured and the deadlines kept.
     A chat model whose `max_retries` is anything else tries again by itself, so what it then reports is not tried again
     here: there is one retry layer either way. Stop strings are passed on, and kept here too, for a model that ignores
-    them; one that refuses them is asked without.
+    them (what it used is then unknown, since nobody hears it out); one that refuses them is asked without.
     """
 
     def __init__(self, model: "BaseChatModel") -> None:

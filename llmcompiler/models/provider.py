@@ -16,7 +16,7 @@ ModelLike: TypeAlias = "str | Model | BaseChatModel"
 PROVIDERS = ("openai",)
 
 
-def model_of(model: ModelLike | None, *, base_url: str | None = None, api_key: str | None = None) -> Model:
+def model_of(model: "ModelLike | None", *, base_url: str | None = None, api_key: str | None = None) -> Model:
     """Return a model for `"provider:name"`, for a LangChain chat model or for an object with `stream(prompt)`.
 
     Raises `UsageError` for others.

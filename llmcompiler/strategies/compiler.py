@@ -49,11 +49,11 @@ class LLMCompiler:
 
     def __init__(
         self,
-        model: ModelLike | None = None,
+        model: "ModelLike | None" = None,
         tools: Registry | Iterable[object] = (),
         *,
-        planner_model: ModelLike | None = None,
-        joiner_model: ModelLike | None = None,
+        planner_model: "ModelLike | None" = None,
+        joiner_model: "ModelLike | None" = None,
         base_url: str | None = None,
         api_key: str | None = None,
         limits: Limits | None = None,

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from llmcompiler.errors import UsageError
+from llmcompiler.errors import RunFailed, UsageError
 from llmcompiler.journal.events import AnswerText, Event, RunEnded
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.runner import run_sync
@@ -112,7 +112,7 @@ def _answer_of(result: RunResult) -> str:
 
 
 async def _pieces(agent: Agent, question: str) -> AsyncGenerator[str, None]:
-    """Yield the text of the answer as it comes."""
+    """Yield the text of the answer as it comes. Raises `RunFailed`: an event stream tells of a run that failed, no more."""
     text = _AnswerSoFar()
     async with aclosing(agent.astream(question)) as events:
         async for event in events:
@@ -121,6 +121,8 @@ async def _pieces(agent: Agent, question: str) -> AsyncGenerator[str, None]:
                     given = text.add(piece)
                 case RunEnded(result=RunResult(answer=str(answer))):
                     given = text.rest(answer)
+                case RunEnded(result=result, error=error):
+                    raise RunFailed(f"no answer: {error}", result=result)
                 case _:
                     continue
             if given:

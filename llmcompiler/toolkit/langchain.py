@@ -27,17 +27,24 @@ class Adapted(NamedTuple):
     parameters: Mapping[str, Any]
 
 
-def is_base_tool(candidate: object) -> "TypeGuard[BaseTool]":
-    """Return whether something is a `BaseTool`. Through sys.modules: where langchain_core is not loaded nothing is."""
+def is_base_tool(candidate: object) -> "TypeGuard[BaseTool | type[BaseTool]]":
+    """Return whether something is a `BaseTool`, or a class of them, which `adapted` refuses.
+
+    Through sys.modules: where langchain_core is not loaded nothing is.
+    """
     kind = getattr(sys.modules.get("langchain_core.tools.base"), "BaseTool", None)
-    return kind is not None and isinstance(candidate, kind)
+    if kind is None:
+        return False
+    return isinstance(candidate, kind) or (isinstance(candidate, type) and issubclass(candidate, kind))
 
 
-def adapted(base: "BaseTool", isolate: Tier | None) -> Adapted:
+def adapted(base: "BaseTool | type[BaseTool]", isolate: Tier | None) -> Adapted:
     """Return the parts of a tool. Of one with two bodies the coroutine is taken unless `isolate` is `thread`.
 
-    Raises `UsageError` for what cannot work here: a process, an argument that only LangGraph injects.
+    Raises `UsageError` for what cannot work here: a class, a process, an argument that only LangGraph injects.
     """
+    if isinstance(base, type):
+        raise UsageError(f"{base.__name__} is a class of LangChain tools; give one of them: {base.__name__}(...)")
     if isolate == "process":
         raise UsageError(
             f"tool {base.name}: a LangChain tool is an object and cannot run in a process; wrap it in a function of a module"

@@ -174,7 +174,7 @@ def as_tool(candidate: object) -> Tool[..., Any]:
     raise UsageError(f"{candidate!r} is no tool: give a function, or one decorated with @tool")
 
 
-def from_langchain(base: "BaseTool") -> Tool[..., Any]:
+def from_langchain(base: Any) -> Tool[..., Any]:
     """Return a tool for a LangChain `BaseTool`, with the policy of an undeclared one; `tool(...)(base)` says another.
 
     Raises `UsageError` for anything else.
