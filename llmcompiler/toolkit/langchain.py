@@ -61,7 +61,7 @@ class _LangChainTool:
     def __init__(self, base: "BaseTool", *, wants_id: bool) -> None:
         self._base = base
         self._wants_id = wants_id
-        # A tool with an error handler returns the text of an error as if it were its result. A copy without handlers
+        # A tool with an error handler returns the text of an error as if it were its result. A shallow copy without them
         # raises, so that the task fails, in LangChain's traces as well; the handler's words are put into the error below.
         # (The `status` of a ToolMessage would tell too, but a ToolMessage turns every value into text.)
         handles = base.handle_tool_error or base.handle_validation_error
@@ -98,17 +98,19 @@ class _LoopTool(_LangChainTool):
     async def __call__(self, /, **arguments: Any) -> Any:
         with self._in_its_words():
             try:
-                return _value(await self._bare.ainvoke(self._request(arguments)))
+                output = await self._bare.ainvoke(self._request(arguments))
             except NotImplementedError as error:  # many tools have an _arun that says no more than this
                 if _has_sync_body(self._base):
                     error.add_note("if its sync body works, use that: tool(isolate='thread')(it)")
                 raise
+        return _value(output)
 
 
 class _ThreadTool(_LangChainTool):
     def __call__(self, /, **arguments: Any) -> Any:
         with self._in_its_words():
-            return _value(self._bare.invoke(self._request(arguments)))
+            output = self._bare.invoke(self._request(arguments))
+        return _value(output)
 
 
 def _told(handler: Any, error: Exception) -> "ToolException":
@@ -147,10 +149,12 @@ def _wants_call_id(base: "BaseTool") -> bool:
     """Return whether the tool wants the id of its call. Raises `UsageError` if it wants more that a model does not give."""
     from langchain_core.tools import InjectedToolCallId
 
-    hidden = _fields(base.get_input_schema()).keys() - _fields(base.tool_call_schema).keys()
-    wants_id = False
-    for name in hidden if not isinstance(base.args_schema, dict) else ():
-        field = _fields(base.get_input_schema())[name]
+    if isinstance(base.args_schema, dict):
+        return False
+    wants_id, shown = False, _fields(base.tool_call_schema)
+    for name, field in _fields(base.get_input_schema()).items():
+        if name in shown:
+            continue
         if any(mark is InjectedToolCallId or isinstance(mark, InjectedToolCallId) for mark in field.metadata):
             wants_id = True
         elif field.is_required():
@@ -162,7 +166,7 @@ def _wants_call_id(base: "BaseTool") -> bool:
 
 
 def _fields(schema: Any) -> Mapping[str, Any]:
-    """Return the fields of a pydantic model; none of one of pydantic's first version or of a JSON schema."""
+    """Return the fields of a pydantic model; none of one of pydantic's first version."""
     fields: Mapping[str, Any] = getattr(schema, "model_fields", {})
     return fields
 
