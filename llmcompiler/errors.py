@@ -64,12 +64,17 @@ class JoinError(LLMCompilerError):
 
 
 class ModelError(LLMCompilerError):
-    """A request to the model failed. `status` is the HTTP status, None where there was none."""
+    """A request to the model failed. `status` is the HTTP status, None where there was none.
+
+    `retry_after` is what the server asks for, in seconds. `retried` says that the model's own client has tried again
+    already, so nobody else does.
+    """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+        self.retried = False
 
 
 class ModelTimeout(ModelError):

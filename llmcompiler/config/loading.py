@@ -179,11 +179,7 @@ def _tool_found(document: Document, path: KeyPath, section: ToolSection, allowed
 def _made(section: ToolSection, folder: Path, allowed: Allowed) -> Tool[..., Any]:
     """Return the tool in the code that an entry names."""
     found = load(read_source(section.use.code, folder), allowed)
-    if section.use.langchain is not None:
-        from llmcompiler.toolkit.langchain import from_langchain
-
-        return from_langchain(_instance(found, section.use.init))
-    return as_tool(found)
+    return as_tool(found if section.use.langchain is None else _instance(found, section.use.init))
 
 
 def _instance(found: Any, init: Mapping[str, Any] | None) -> Any:

@@ -75,7 +75,7 @@ def _too_slow(model: Model, which: str, deadlines: Deadlines) -> ModelTimeout:
 
 def _pause(error: ModelError, attempt: int, retrying: ModelRetries) -> float | None:
     """Return the seconds before the next attempt, or None if there is none."""
-    if attempt > retrying.retries:
+    if error.retried or attempt > retrying.retries:
         return None
     if error.retry_after is not None:
         return error.retry_after * random.uniform(1.0, 1.1)  # so that clients do not come back together

@@ -1,8 +1,11 @@
 """The `Model` protocol: a prompt in, a stream of text chunks out."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Purpose: TypeAlias = str  # "planner", "joiner", "agent", ...: who asks; usage is told apart by it
 
@@ -74,3 +77,8 @@ class Model(Protocol):
     def stream(self, prompt: Prompt) -> AsyncIterator[Chunk | str]:
         """Return the reply, piece by piece. Raises `ModelError` when the request fails."""
         ...
+
+
+def writable(text: str) -> str:
+    """Return text without lone surrogates: JSON's escapes can carry one, and no text that holds it could be sent on."""
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)

@@ -5,36 +5,23 @@ end the answer, and because the SDK's own reading costs 100 us a chunk. The SDK'
 """
 
 import asyncio
-import email.utils
 import json
 import os
-import re
 import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llmcompiler.errors import (
-    AuthenticationFailed,
-    BadModelRequest,
-    ContextTooLong,
-    ModelError,
-    ModelTimeout,
-    ModelUnavailable,
-    StreamCut,
-    UsageError,
-)
-from llmcompiler.models.model import Chunk, Prompt, Usage
+from llmcompiler.errors import ModelTimeout, ModelUnavailable, StreamCut, UsageError
+from llmcompiler.models.failures import refused
+from llmcompiler.models.model import Chunk, Prompt, Usage, writable
 
 if TYPE_CHECKING:
     import openai
 
 CONNECT_SECONDS = 5.0
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON's escapes can carry one; no text that holds it could be sent on
 
 
 class OpenAIModel:
@@ -96,7 +83,7 @@ class OpenAIModel:
         except openai.APITimeoutError as error:
             raise ModelTimeout(f"{self._where()}: no connection within {self._connect} s", which="connect") from error
         except openai.APIStatusError as error:
-            raise self._status_error(error) from error
+            raise refused(self._where(), error.status_code, error) from error
         except openai.APIConnectionError as error:
             raise ModelUnavailable(f"{self._where()}: {error.__cause__ or error}") from error
         except Exception as error:  # the transport's own errors, while the reply is read
@@ -151,39 +138,11 @@ class OpenAIModel:
     def _where(self) -> str:
         return f"openai:{self.name}" + (f" at {self._base_url}" if self._base_url else "")
 
-    def _status_error(self, error: "openai.APIStatusError") -> ModelError:
-        status, message = error.status_code, f"{self._where()}: HTTP {error.status_code}: {_said(error)}"
-        if status in (401, 403):
-            return AuthenticationFailed(message, status=status)
-        if status == 413 or "context_length" in str(error.body) or "maximum context length" in str(error.body):
-            return ContextTooLong(message, status=status)
-        if status in (408, 409, 429) or status >= 500:
-            return ModelUnavailable(message, status=status, retry_after=_retry_after(error.response.headers))
-        return BadModelRequest(message, status=status)
-
 
 def _import_soon() -> None:
     """Import the SDK in a thread, while prompts are built: it takes a third of a second."""
     if "openai" not in sys.modules:
         threading.Thread(target=import_module, args=("openai",), name="llmcompiler import", daemon=True).start()
-
-
-def _said(error: "openai.APIStatusError") -> str:
-    body = error.body
-    said = body.get("message") if isinstance(body, Mapping) else None
-    return str(said or error.message)[:500]
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as a number or as a date."""
-    said = headers.get("retry-after", "").strip()
-    if not said:
-        return None
-    with suppress(ValueError):
-        return max(0.0, float(said))
-    with suppress(ValueError, TypeError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    return None
 
 
 @dataclass(slots=True)
@@ -226,7 +185,7 @@ class EventStream:
         self._has_read = True
         self.is_finished = self.is_finished or finish is not None
         if text or usage or finish or _thinks(delta or {}):
-            yield Chunk(_LONE_SURROGATE.sub("\ufffd", text), _usage(usage) if usage else None, finish)
+            yield Chunk(writable(text), _usage(usage) if usage else None, finish)
 
 
 def _thinks(delta: Mapping[str, Any]) -> bool:

@@ -1,12 +1,18 @@
 """From what a user calls a model to a `Model`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmcompiler.errors import UsageError
+from llmcompiler.models.langchain import LangChainModel, is_chat_model, is_runnable
 from llmcompiler.models.model import Model
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.plan.diagnostics import did_you_mean
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+ModelLike: TypeAlias = "str | Model | BaseChatModel"
 
 PROVIDERS = ("openai",)
 
@@ -23,21 +29,26 @@ def provider_and_name(model: str) -> tuple[str, str]:
 
 
 def model_of(
-    model: "str | Model | None",
+    model: "ModelLike | None",
     *,
     base_url: str | None = None,
     api_key: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Return a model for `"provider:name"` or for an object with `stream(prompt)`. Raises `UsageError` for others.
+    """Return a model for `"provider:name"`, for a LangChain chat model or for an object with `stream(prompt)`.
 
-    base_url, api_key and options (further fields of each request) are for a model given by name.
+    base_url, api_key and options (further fields of each request) are for a model given by name. Raises `UsageError` for
+    what is no model.
     """
     if model is None:
         raise UsageError('name a model: model="openai:NAME", or planner_model= and joiner_model=')
     if isinstance(model, str):
         _, name = provider_and_name(model)
         return OpenAIModel(name, base_url=base_url, api_key=api_key, options=options)
+    if is_chat_model(model):
+        return LangChainModel(model)
+    if is_runnable(model):  # it has a method stream too, of another kind
+        raise UsageError(f"{model!r} is no chat model: give the BaseChatModel itself, with its options set on it"[:500])
     if not isinstance(model, Model):
         raise UsageError(f"{model!r} is no model: it has no method stream(prompt)")
     return model

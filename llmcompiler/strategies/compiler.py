@@ -10,8 +10,7 @@ from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.events import Event
-from llmcompiler.models.model import Model
-from llmcompiler.models.provider import model_of
+from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.parse import plan_of
 from llmcompiler.passes.reader import Reading, Rejected
 from llmcompiler.plan.diagnostics import render
@@ -35,13 +34,15 @@ from llmcompiler.toolkit.registry import Registry, registry_of
 if TYPE_CHECKING:
     from llmcompiler.config.config import Config
     from llmcompiler.config.loading import AllowCode
+    from llmcompiler.strategies.runnable import AgentRunnable
 
 
 class LLMCompiler:
     """Answers questions by planning tool calls as a DAG and running each as soon as its inputs exist.
 
-    model: a name such as `"openai:gpt-4.1-mini"` or an object with `stream(prompt)`; planner_model and joiner_model may
-    differ. tools: functions, `@tool`s or a `Registry`. base_url, api_key: for a model given by name. limits: see `Limits`.
+    model: a name such as `"openai:gpt-4.1-mini"`, a LangChain chat model or an object with `stream(prompt)`; planner_model
+    and joiner_model may differ. tools: functions, `@tool`s, LangChain tools or a `Registry`. base_url, api_key: for a model
+    given by name. limits: see `Limits`.
     examples: (question, plan) pairs or the name of a bundled set; examples=None is the bundled `general` set as far as it
     fits the tools. instructions: added to both prompts. planner_prompt, joiner_prompt: templates in place of the bundled
     ones. stream: False plans first and runs afterwards. deadlines, retries: of model requests. threads, processes: sizes
@@ -51,11 +52,11 @@ class LLMCompiler:
 
     def __init__(
         self,
-        model: str | Model | None = None,
+        model: "ModelLike | None" = None,
         tools: Registry | Iterable[object] = (),
         *,
-        planner_model: str | Model | None = None,
-        joiner_model: str | Model | None = None,
+        planner_model: "ModelLike | None" = None,
+        joiner_model: "ModelLike | None" = None,
         base_url: str | None = None,
         api_key: str | None = None,
         limits: Limits | None = None,
@@ -139,6 +140,12 @@ class LLMCompiler:
     def astream(self, question: str) -> AsyncGenerator[Event, None]:
         """Yield events as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
         return runner.astream(question, "compiler", self._means, self._start)
+
+    def as_runnable(self) -> "AgentRunnable":
+        """Return this agent as a LangChain `Runnable`: a question or `{"question": ...}` in, the answer's text out."""
+        from llmcompiler.strategies.runnable import AgentRunnable  # langchain_core: most of a second
+
+        return AgentRunnable(self)
 
     async def plan(self, question: str) -> Plan:
         """Return the plan for a question without running anything. Raises `PlanError` if a repair did not mend it."""

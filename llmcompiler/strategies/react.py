@@ -17,7 +17,7 @@ from llmcompiler.execution.workshop import Workshop
 from llmcompiler.joiner import AnswerReader, Finish, describe, read_decision
 from llmcompiler.journal.events import AnswerText, Event, JoinDecided, PlanClosed, PlanStarted, PlanText, TaskRejected
 from llmcompiler.models.model import Message, Model, Prompt
-from llmcompiler.models.provider import model_of
+from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.reader import Accepted, Pending, PlanReader
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.tasks import Task
@@ -31,6 +31,7 @@ from llmcompiler.toolkit.registry import Registry, registry_of
 if TYPE_CHECKING:
     from llmcompiler.config.config import Config
     from llmcompiler.config.loading import AllowCode
+    from llmcompiler.strategies.runnable import AgentRunnable
 
 _ACTION = re.compile(r"^[\s*_>-]*Action[\s*_]*:[\s*_]*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FINAL = re.compile(r"[\s*_`]*(?:Finish|Replan)\b", re.IGNORECASE)
@@ -42,7 +43,7 @@ class ReAct:
 
     def __init__(
         self,
-        model: str | Model,
+        model: ModelLike,
         tools: Registry | Iterable[object] = (),
         *,
         base_url: str | None = None,
@@ -102,6 +103,12 @@ class ReAct:
     def astream(self, question: str) -> AsyncGenerator[Event, None]:
         """Yield events as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
         return runner.astream(question, "react", self._means, self._start)
+
+    def as_runnable(self) -> "AgentRunnable":
+        """Return this agent as a LangChain `Runnable`: a question or `{"question": ...}` in, the answer's text out."""
+        from llmcompiler.strategies.runnable import AgentRunnable  # langchain_core: most of a second
+
+        return AgentRunnable(self)
 
     def close(self) -> None:
         """Release idle processes."""

@@ -8,7 +8,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from pydantic import PydanticUserError, TypeAdapter
 from tenacity.wait import wait_base
@@ -17,7 +17,11 @@ from llmcompiler.errors import UsageError
 from llmcompiler.plan.tools import Cache, Effect, Policy, Rate, Tier, ToolSpec
 from llmcompiler.plan.values import Json
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
+from llmcompiler.toolkit.langchain import adapted, is_base_tool
 from llmcompiler.toolkit.schema import ArgumentSchema, schema_problem
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,8 +69,22 @@ class Tool(Generic[P, R]):
         return _checked(Tool(self.function, changed, wait=self.wait))
 
 
+class ToolMaker(Protocol):
+    """What `tool` with options returns."""
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Tool[P, R]: ...
+
+    @overload
+    def __call__(self, function: "BaseTool", /) -> Tool[..., Any]: ...
+
+
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
+
+
+@overload
+def tool(function: "BaseTool", /) -> Tool[..., Any]: ...
 
 
 @overload
@@ -84,11 +102,11 @@ def tool(
     expected: float | None = None,
     rate: str | Rate | None = None,
     cache: float | Cache | None = None,
-) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+) -> ToolMaker: ...
 
 
 def tool(
-    function: Callable[P, R] | None = None,
+    function: Any = None,
     /,
     *,
     name: str | None = None,
@@ -103,8 +121,8 @@ def tool(
     expected: float | None = None,
     rate: str | Rate | None = None,
     cache: float | Cache | None = None,
-) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
-    """Make a function a tool. Without options use it bare: `@tool`.
+) -> Any:
+    """Make a function, or a LangChain `BaseTool`, a tool. Without options use it bare: `@tool`.
 
     name, description: the function's own unless given. parameters: a JSON schema in place of the signature's.
     effect: `read`, `idempotent`, `write` or undeclared. timeout: seconds per attempt, None for no limit. retries: extra
@@ -124,7 +142,7 @@ def tool(
         cache=cache if isinstance(cache, Cache | None) else Cache(seconds_of(cache)),
     )
 
-    def make(function: Callable[P, R]) -> Tool[P, R]:
+    def make(function: Any) -> Tool[..., Any]:
         return _make(
             function, policy, name=name, description=description, parameters=parameters, effect=effect, wait=wait
         )
@@ -144,6 +162,11 @@ def _make(
 ) -> Tool[P, R]:
     if isinstance(function, Tool):
         raise UsageError(f"{function!r} is a tool already")
+    if is_base_tool(function):
+        base = adapted(function, policy.isolate)
+        function, name = base.function, base.name if name is None else name
+        description = base.description if description is None else description
+        parameters = base.parameters if parameters is None else parameters
     if not callable(function):
         raise UsageError(f"{function!r} is not callable, so it cannot be a tool")
     inner = _inner(function)
@@ -159,12 +182,24 @@ def _make(
 
 
 def as_tool(candidate: object) -> Tool[..., Any]:
-    """Return a tool for a tool or a plain function. Raises `UsageError` for anything else."""
+    """Return a tool for a tool, a plain function or a LangChain `BaseTool`. Raises `UsageError` for anything else."""
     if isinstance(candidate, Tool):
         return candidate
     if callable(candidate):
         return tool(candidate)
+    if is_base_tool(candidate):
+        return from_langchain(candidate)
     raise UsageError(f"{candidate!r} is no tool: give a function, or one decorated with @tool")
+
+
+def from_langchain(base: Any) -> Tool[..., Any]:
+    """Return a tool for a LangChain `BaseTool`, with the policy of an undeclared one; `tool(...)(base)` says another.
+
+    Raises `UsageError` for anything else.
+    """
+    if not is_base_tool(base):
+        raise UsageError(f"{base!r} is no BaseTool of LangChain")
+    return tool(base)
 
 
 def _checked(tool: Tool[P, R]) -> Tool[P, R]:
@@ -184,7 +219,7 @@ def _checked(tool: Tool[P, R]) -> Tool[P, R]:
 def _check_spec(spec: ToolSpec) -> None:
     if not _NAME.fullmatch(spec.name):
         rule = "a name is letters, digits, '_', '.', '-' and '/', and begins with a letter or '_'"
-        raise UsageError(f"tool {spec.name!r}: {rule}; give name=")
+        raise UsageError(f"tool {spec.name!r}: {rule}; give name=, as in tool(name=...)(it)")
     if spec.name.lower() == "join":
         raise UsageError("a tool may not be named join: that word ends a plan")
     _check_policy(spec.name, spec.policy)

@@ -17,6 +17,7 @@ MAY_TAKE_ANY_KEYWORD = {
     "demo/agents.py: slow",
     "execution/worker.py: _to_its_end",
     "strategies/prompting.py: fill",
+    "toolkit/langchain.py: __call__",
     "toolkit/tool.py: __call__",
 }
 
