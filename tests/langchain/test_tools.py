@@ -359,7 +359,7 @@ def test_the_policy_is_that_of_an_undeclared_tool_unless_said() -> None:
     plain, said = from_langchain(add), our_tool(effect="read", timeout=5, retries=2, name="plus")(add)
     assert (plain.spec.effect, plain.spec.policy) == (Effect.UNDECLARED, Policy())
     assert (said.spec.name, said.spec.effect, said.spec.policy) == ("plus", Effect.READ, Policy(timeout=5, retries=2))
-    assert plain.with_policy(concurrency=1).spec.policy.concurrency == 1
+    assert plain.revised({}, {"concurrency": 1}).spec.policy.concurrency == 1
     assert plain(a=1, b=1) == 2
 
 
