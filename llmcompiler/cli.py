@@ -171,24 +171,22 @@ def demo(
 def bench(
     suite: Annotated[str, typer.Argument(help="overhead")] = "overhead",
     runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each measure.")] = 9,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only measures whose name holds this text; may be repeated.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure what the framework costs, against the least time possible. The model is scripted, served over loopback."""
-    from llmcompiler.bench import overhead
+    from llmcompiler.bench import overhead, table
 
     if suite != "overhead":
         _wrong_use(f"there is no suite {suite!r}; known: overhead")
-    with _Told(), err.status("measuring") as status:
-        rows = overhead.measure(runs, lambda name: status.update(f"measuring {name}"))
+    with _Told():
+        rows = overhead.measure(runs, lambda name: err.print(f"measuring {name}", style="dim"), only or ())
     if as_json:
-        _print_json(overhead.as_json(rows))
-        return
-    table = Table("measure", "median", "worst", "bound", "median/bound", box=None, padding=(0, 2, 0, 0))
-    for row in rows:
-        bound = "" if row.bound is None else f"{row.bound:.4g} {row.unit}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.4f}"
-        table.add_row(row.name, f"{row.median:.4g} {row.unit}", f"{row.worst:.4g} {row.unit}", bound, ratio)
-    out.print(table)
+        _print_json(table.as_json(rows))
+    else:
+        out.print(table.as_table(rows), width=table.WIDTH, crop=False)
 
 
 def main() -> None:

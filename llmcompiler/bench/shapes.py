@@ -1,7 +1,13 @@
 """Shapes: the DAGs of tool calls that every contender of a benchmark has to get through, each in its own format."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+def plan_text(calls: Iterable[str]) -> str:
+    """Return calls in the plan language: numbered from 1, and a join after them."""
+    return "\n".join(f"{id}. {call}" for id, call in enumerate([*calls, "join()"], 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +36,8 @@ class Shape:
 
     def plan(self) -> str:
         """Return the shape in the plan language, up to its join."""
-        lines = []
-        for id, needed in enumerate(self.inputs, 1):
-            topic = self.topic(id, tuple(f"${{{one}}}" for one in needed))
-            lines.append(f'{id}. look("{topic}")')
-        return "\n".join([*lines, f"{len(lines) + 1}. join()"])
+        refs = [tuple(f"${{{one}}}" for one in needed) for needed in self.inputs]
+        return plan_text([f'look("{self.topic(id, of)}")' for id, of in enumerate(refs, 1)])
 
 
 def _random_dag(size: int, seed: int) -> tuple[tuple[int, ...], ...]:

@@ -30,9 +30,10 @@ def check_task(read: TaskRead, tools: Tools) -> tuple[Task, list[Diagnostic]]:
 
 
 def _bind(read: TaskRead, spec: ToolSpec) -> tuple[Mapping[str, Value], dict[str, Span], list[Diagnostic]]:
-    task, names = read.task, list(spec.properties)
+    task = read.task
     if not task.args and not task.kwargs and not spec.required:
         return {}, {}, []
+    names = list(spec.properties)
     wrong: list[Diagnostic] = []
     kwargs: dict[str, Value] = dict(zip(names, task.args, strict=False))
     spans = dict(zip(names, read.arg_spans, strict=False))

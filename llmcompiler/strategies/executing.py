@@ -19,6 +19,7 @@ from llmcompiler.plan.tasks import Task
 from llmcompiler.scheduling.messages import PlanClosed, PlanSealed
 from llmcompiler.toolkit.registry import Registry, registry_of
 
+_BATCH = 64  # tasks looked at before the loop gets its turn
 _NOWHERE = Span(0, 0)
 
 
@@ -35,7 +36,7 @@ async def execute(
         raise UsageError(f"execute takes a Plan, not {type(plan).__name__}; parse_plan makes one of a text")
     workshop = Workshop(registry_of(tools))
     limits = limits or Limits()
-    tasks = _bound(plan, workshop.registry)
+    tasks = await _bound(plan, workshop.registry)
     loop = asyncio.get_running_loop()
     origin, slots = loop.time(), limits.parallel_tasks
     try:
@@ -64,13 +65,13 @@ async def _over(driver: Driver, seconds: float | None) -> None:
 async def _submit(driver: Driver, tasks: Iterable[Task], *, complete: bool) -> None:
     for count, task in enumerate(tasks, 1):
         driver.add(task)
-        if count % 64 == 0:
+        if count % _BATCH == 0:
             await asyncio.sleep(0)
     driver.post(PlanClosed(complete))
     driver.post(PlanSealed())
 
 
-def _bound(plan: Plan, registry: Registry) -> list[Task]:
+async def _bound(plan: Plan, registry: Registry) -> list[Task]:
     """Return the tasks with arguments bound to names; if anything is wrong, read the printed plan to say where."""
     checks = registry.checks()
     tasks: list[Task] = []
@@ -82,4 +83,6 @@ def _bound(plan: Plan, registry: Registry) -> list[Task]:
             return list(read_plan(str(plan), checks))  # raises, with the places
         seen.add(task.id)
         tasks.append(bound)
+        if len(tasks) % _BATCH == 0:
+            await asyncio.sleep(0)  # a large plan must not hold up the loop
     return tasks

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from llmcompiler.errors import LimitReached, ModelError, UsageError
@@ -54,6 +55,12 @@ class Reply:
         return self.finish == "length"
 
 
+@lru_cache(maxsize=16)
+def _redactor(secrets: frozenset[str]) -> Redactor:
+    """Return the redactor of these secrets: to work out all their forms for each run would be half of its beginning."""
+    return Redactor(secrets)
+
+
 class Run:
     """One question being answered. Created inside a running event loop."""
 
@@ -64,7 +71,7 @@ class Run:
         loop = asyncio.get_running_loop()
         origin = loop.time()
         self.journal = Journal(uuid.uuid4().hex[:12], lambda: loop.time() - origin)
-        self._redactor = Redactor(means.secrets | secrets_in(os.environ))
+        self._redactor = _redactor(means.secrets | secrets_in(os.environ))
         self.driver = Driver(
             means.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=self._redactor
         )

@@ -1,54 +1,30 @@
-"""What the bench measures against: the bound, computed from what the server sent when."""
+"""`llmcompiler bench`: what it prints where."""
 
 import json
 
 import pytest
+from typer.testing import CliRunner
 
-from llmcompiler.bench.bound import Bound, bound_of
-from llmcompiler.bench.overhead import Row, as_json
-from llmcompiler.testing.server import ChatRequest, LoggedRequest, Reply, Sent, Timing
-
-REQUEST = ChatRequest("m", (), None, True, (), (), {}, None, None, {})
-PLAN = (
-    (0.5, '1. look("a")\n'),
-    (0.75, "2. look($1)\n"),
-    (1.0, '3. wait("b")\n'),
-    (1.25, "4. join("),
-    (1.5, ")"),
-    (9.0, "so"),
-)
+from llmcompiler.cli import app
 
 
-def logged(at: float) -> LoggedRequest:
-    sent = tuple(Sent(at + after, text) for after, text in PLAN)
-    return LoggedRequest(0, at, REQUEST, {}, Reply(""), sent)
+def test_bench_prints_a_table_and_tells_its_progress_beside_it() -> None:
+    result = CliRunner().invoke(app, ["bench", "overhead", "--runs", "1", "--only", "chained", "--only", "cancel"])
+    assert result.exit_code == 0
+    assert "100 chained no-ops" in result.stdout
+    assert "cancel 1,000 running tasks" in result.stdout
+    assert result.stderr.splitlines() == ["measuring chained no-ops", "measuring cancel"]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "ended"),
-    [
-        pytest.param({"look": 1.0, "wait": 0.25}, 2.5, id="the chain is the longest way"),
-        pytest.param({"look": 0.25, "wait": 3.0}, 4.0, id="the last task is the longest way"),
-        pytest.param({"look": 0.125, "wait": 0.125}, 1.5, id="the plan itself is the longest way"),
-    ],
-)
-def test_the_bound_is_the_longest_way_through_text_and_tools_and_then_the_joiner(
-    seconds: dict[str, float], ended: float
-) -> None:
-    bound = bound_of(logged(100.0), "one two three", Timing(first_token=0.5, per_token=0.125), seconds)
-    assert bound == Bound(ended, ended + 0.5 + 2 * 0.125)
+def test_bench_prints_json_and_nothing_else() -> None:
+    result = CliRunner().invoke(app, ["bench", "--runs", "1", "--only", "chained", "--json"])
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert [row["name"] for row in told["rows"]] == ["100 chained no-ops", "  original"]
 
 
-def test_a_row_is_told_as_a_ratio_to_its_bound() -> None:
-    rows = [Row("shape", 9, 1.5, 2.0, "s", 1.25), Row("dispatch", 9, 70.0, 80.0, "us")]
-    assert [row.ratio for row in rows] == [1.2, None]
-    told = json.loads(json.dumps(as_json(rows)))
-    assert told[0] == {
-        "name": "shape",
-        "runs": 9,
-        "median": 1.5,
-        "worst": 2.0,
-        "unit": "s",
-        "bound": 1.25,
-        "ratio": 1.2,
-    }
+@pytest.mark.parametrize("only", ["nothing such", "xyz"])
+def test_bench_refuses_a_name_that_no_measure_has(only: str) -> None:
+    result = CliRunner().invoke(app, ["bench", "--only", only])
+    assert result.exit_code == 2
+    assert f"no measure is named like {only}" in " ".join(result.stderr.split())

@@ -1,0 +1,45 @@
+"""What a request to an OpenAI-compatible server holds, and how the user's own fields change it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from llmcompiler.testing.server import LoopbackServer
+from tests.transport.serving import PROMPT, model_at
+
+MESSAGES = [{"role": "user", "content": "How high is Everest?"}]
+OURS = {
+    "model": "m",
+    "messages": MESSAGES,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "stop": ["<END_OF_PLAN>"],
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        pytest.param({}, {}, id="none of the user's"),
+        pytest.param({"temperature": 0.5, "seed": 7}, {"temperature": 0.5, "seed": 7}, id="fields that the SDK knows"),
+        pytest.param({"extra_body": {"top_k": 3}}, {"top_k": 3}, id="fields that the SDK does not know"),
+        pytest.param({"stop": ["\n\n"]}, {"stop": ["\n\n"]}, id="a field that we set too"),
+        pytest.param(
+            {"stream_options": {"include_usage": False}}, {"stream_options": {"include_usage": False}}, id="usage"
+        ),
+        pytest.param({"extra_body": {"stop": ["."]}}, {"stop": ["."]}, id="a field that we set too, told beside"),
+    ],
+)
+def test_a_request_is_our_fields_and_over_them_the_users(
+    options: Mapping[str, Any], changes: Mapping[str, Any]
+) -> None:
+    async def read(server: LoopbackServer) -> None:
+        async for _ in model_at(server, options=options).stream(replace(PROMPT, stop=("<END_OF_PLAN>",))):
+            pass
+
+    with LoopbackServer(["8849 m"]) as server:
+        asyncio.run(read(server))
+    assert server.requests[0].request.raw == {**OURS, **changes}
