@@ -8,7 +8,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias, Union
+
+from llmcompiler.plan.showing import shown
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 Step: TypeAlias = str | int
@@ -145,7 +148,7 @@ def follow(value: Json, ref: Ref) -> Json:
 def _missing(ref: Ref, count: int, here: Json) -> str:
     place = f"${ref.id}{path_text(ref.path[:count])}"
     if isinstance(here, dict):
-        found = f"an object with the keys {', '.join(map(repr, list(here)[:12])) or 'none'}"
+        found = f"an object with the keys {', '.join(map(_key_text, islice(here, 12))) or 'none'}"
     elif isinstance(here, list):
         found = f"a list of {len(here)} items"
     else:
@@ -153,17 +156,15 @@ def _missing(ref: Ref, count: int, here: Json) -> str:
     return f"{ref} does not exist: {place} is {found}"
 
 
+def _key_text(key: str) -> str:
+    return repr(key if len(key) <= 60 else f"{key[:60]}…")
+
+
 def text_of(value: Json) -> str:
     """Return the text form of a value inside a string: strings raw, everything else compact JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def shown(value: Json, width: int) -> str:
-    """Return compact JSON for people, cut to `width` characters with the true length said."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= width else f"{text[:width]}… ({len(text)} characters)"
 
 
 def copied(value: Json) -> Json:
