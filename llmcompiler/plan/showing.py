@@ -1,4 +1,4 @@
-"""Showing: a value as one line of JSON for people and prompts, cut to a width. It costs what the width does, not the value."""
+"""Showing: a value as one line of JSON for people and prompts, cut to a width, at the cost of the width alone."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ def shown(value: "Json", width: int) -> str:
 
 
 class _Line:
-    """JSON as it is being written, until the width is reached; then `inside` holds what was being written, outermost first."""
+    """JSON as it is being written until the width is reached; then `inside` is what was being written, outermost first."""
 
     def __init__(self, width: int) -> None:
         self.pieces: list[str] = []

@@ -167,6 +167,30 @@ def text_of(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+BIG = 20_000  # steps: to copy or write that much takes some milliseconds
+_STEP = 50  # characters of a text that weigh as much as one value
+
+
+def weight(value: object, limit: int = BIG) -> int:
+    """Return how many steps a walk through the lists, dicts and texts of `value` takes; gives up beyond `limit`."""
+    steps, waiting = 0, [value]
+    while waiting and steps <= limit:
+        item = waiting.pop()
+        steps += 1
+        if isinstance(item, str):
+            steps += len(item) // _STEP
+        elif isinstance(item, (list, tuple, dict)):
+            if steps + len(item) > limit:
+                return limit + 1
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return steps
+
+
+def is_big(value: object) -> bool:
+    """Return whether copying or writing `value` would keep the event loop from its work. Costs little itself."""
+    return weight(value) > BIG
+
+
 def copied(value: Json) -> Json:
     """Return a private copy of plain JSON data."""
     if isinstance(value, list):

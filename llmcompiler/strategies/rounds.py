@@ -182,7 +182,8 @@ class Rounds:
     async def join(self, *, is_last: bool, note: str = "") -> Decision:
         """Return the joiner's decision; a reply that cannot be read is asked for once more, then raises `JoinError`."""
         if self._broken is not None:
-            told = f"The plan broke off before its end ({framed(str(self._broken), MAX_REASON)}); what was not started is not here."
+            why = framed(str(self._broken), MAX_REASON)
+            told = f"The plan broke off before its end ({why}); what was not started is not here."
             note = f"{note} {told}".strip()
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
         system = self._prompts.last_round if is_last else self._prompts.may_replan
