@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from llmcompiler.errors import JoinError
+from llmcompiler.plan.framing import framed, inert
 from llmcompiler.plan.outcomes import Cancelled, Failed, Outcome, Skipped, Succeeded
 from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
-from llmcompiler.plan.values import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +161,16 @@ MAX_SHOWN = 4_000
 
 def observations(tasks: Iterable[tuple[Task, Outcome]]) -> str:
     """Return what the joiner and a replanner see of tasks: each call, as planned, with its outcome below."""
-    return "\n".join(f"{task.id}. {print_call(task)}\n{describe(outcome)}" for task, outcome in tasks)
+    return "\n".join(f"{task.id}. {inert(print_call(task))}\n{describe(outcome)}" for task, outcome in tasks)
 
 
 def describe(outcome: Outcome) -> str:
-    """Return an outcome as one indented line; long values are cut and their length is said."""
+    """Return an outcome as one indented line; long values are cut and their size is said."""
     match outcome:
         case Succeeded(value):
-            return f"   -> {shown(value, MAX_SHOWN)}"
+            return f"   -> {framed(value, MAX_SHOWN)}"
         case Failed(error):
-            return f"   -> failed: {str(error)[:MAX_SHOWN]}"
+            return f"   -> failed: {framed(str(error), MAX_SHOWN)}"
         case Skipped(cause):
             return f"   -> skipped: it needs task {cause}, which gave no value"
         case Cancelled():

@@ -34,11 +34,16 @@ def outcome_of(function: Callable[..., object], kwargs: Mapping[str, Any]) -> En
         value = function(**kwargs)
     except BaseException as error:  # noqa: BLE001 - a tool may raise anything, exits and cancellations included
         return Failed(describe(error))
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()  # else Python warns that it was never awaited
+        return failed("value", "NotJson", "$ is an awaitable; an async tool needs `isolate: loop` or `process`")
+    return converted(value)
+
+
+def converted(value: object) -> Ended:
+    """Return the outcome of a tool that returned `value`."""
     try:
-        if inspect.isawaitable(value):
-            if inspect.iscoroutine(value):
-                value.close()  # else Python warns that it was never awaited
-            return failed("value", "NotJson", "$ is an awaitable; an async tool needs `isolate: loop` or `process`")
         return Succeeded(to_json(value))
     except BaseException as error:  # noqa: BLE001 - serializers of the user's classes run here
         return Failed(describe(error, "value"))

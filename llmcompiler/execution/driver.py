@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from llmcompiler.execution.border import Redactor, describe, secrets_in
+from llmcompiler.execution.bigs import BigValues
+from llmcompiler.execution.border import Ended, Redactor, describe, secrets_in
 from llmcompiler.execution.executors import Call
 from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
 from llmcompiler.execution.workshop import Workshop
@@ -72,6 +73,7 @@ class Driver:
         self._wake: asyncio.Future[None] | None = None
         self._round_over = asyncio.Event()
         self._values: dict[int, Json] = {}
+        self._bigs = BigValues()
         self._running: dict[int, tuple[int, Call]] = {}  # the attempt under way, and its call
         self._started: dict[int, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -103,7 +105,11 @@ class Driver:
 
     def call_of(self, task: Task, values: Mapping[int, Json]) -> str | None:
         """Return the resolved call of a task, as in `calls`, or None if `values` of its inputs do not give one."""
-        arguments = self._resolve(task, values) if task.inputs <= values.keys() else None
+        if not task.inputs <= values.keys():
+            return None
+        if self._bigs.reach(task, values):
+            return self._bigs.call_text(task, values)
+        arguments = self._resolve(task, values)
         return _call_text(task.tool, arguments) if isinstance(arguments, dict) else None
 
     def post(self, signal: Signal) -> None:
@@ -171,11 +177,13 @@ class Driver:
     def _start(self, id: int, attempt: int) -> None:
         task = self.tasks[id]
         tool = self._shop.registry[task.tool]
-        arguments = self._resolve(task, self._values)
+        is_big = self._bigs.reach(task, self._values)
+        arguments = {} if is_big else self._resolve(task, self._values)
         if isinstance(arguments, Failed):
             self.post(AttemptEnded(id, attempt, self._redacted(arguments)))
             return
-        text = self.calls[id] = _call_text(task.tool, arguments)
+        text = self._bigs.call_text(task, self._values) if is_big else _call_text(task.tool, arguments)
+        self.calls[id] = text
         if tool.spec.effect is Effect.READ and self._share(id, text):
             return
         if not self._enter(id, task.tool):
@@ -187,12 +195,38 @@ class Driver:
             self._leave(id)
             self.post(TaskDeferred(id, not_before))
             return
-        self._journal.emit(TaskStarted, id, task.tool, attempt, arguments)
+        if is_big:
+            call = self._shop.executors.work(partial(self._copies, task), partial(self._copied, id, attempt))
+            self._running[id] = attempt, call
+        else:
+            self._begin(id, attempt, arguments, _copy(arguments))
+
+    def _copies(self, task: Task) -> Ended:
+        """Resolve big arguments, in a thread: once to be kept, once for the tool."""
+        arguments = self._resolve(task, self._values)
+        if isinstance(arguments, Failed):
+            return arguments
+        return Succeeded({"kept": arguments, "own": _copy(arguments)})
+
+    def _copied(self, id: int, attempt: int, copies: Outcome) -> None:
+        """Big arguments are there; called on the loop."""
+        if self._running.get(id, (0, None))[0] != attempt:
+            return  # given up in the meantime
+        match copies:
+            case Succeeded({"kept": dict(kept), "own": dict(own)}):
+                self._begin(id, attempt, kept, own)
+            case _:
+                self._done(id, attempt, copies)
+
+    def _begin(self, id: int, attempt: int, arguments: dict[str, Json], own: dict[str, Json]) -> None:
+        """Start the call, `own` being the tool's copy of the arguments."""
+        tool = self._shop.registry[self.tasks[id].tool]
+        self._journal.emit(TaskStarted, id, tool.spec.name, attempt, arguments)
         self._started[id] = self._loop.time()
-        own = {name: copied(value) for name, value in arguments.items()}
         try:
             call = self._shop.executors.start(tool, own, partial(self._done, id, attempt))
         except Exception as error:  # noqa: BLE001  # the validators of the tool's own annotations run here
+            self._running.pop(id, None)
             self._leave(id)
             self.post(AttemptEnded(id, attempt, self._redacted(_unfit(error))))
             return
@@ -218,7 +252,7 @@ class Driver:
         self.post(TaskParked(id))
         if leader in self._values:
             self._reused[id] = leader
-            self.post(AttemptEnded(id, 0, Succeeded(copied(self._values[leader]))))
+            self.post(AttemptEnded(id, 0, Succeeded(self._values[leader])))
         else:
             self._followers.setdefault(leader, []).append(id)
         return True
@@ -304,6 +338,7 @@ class Driver:
             cache = self._shop.caches.get(self.tasks[id].tool)
             if cache is not None and id not in self._reused:
                 cache.put(self.calls[id], outcome.value)
+            self._bigs.keep(id, outcome.value)
         self._started.pop(id, None)
         self._serve_followers(id, outcome)
         if id in self._at_gate:
@@ -319,7 +354,7 @@ class Driver:
                 continue
             if isinstance(outcome, Succeeded):
                 self._reused[follower] = id
-                self.post(AttemptEnded(follower, 0, Succeeded(copied(outcome.value))))
+                self.post(AttemptEnded(follower, 0, outcome))
             else:
                 self.post(TaskUnparked(follower))
 
@@ -343,6 +378,10 @@ def _call_text(tool: str, arguments: Mapping[str, Json]) -> str:
     if not arguments:
         return tool
     return f"{tool} {json.dumps(arguments, sort_keys=True)}"
+
+
+def _copy(arguments: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: copied(value) for name, value in arguments.items()}
 
 
 def _unfit(error: Exception) -> Failed:

@@ -8,16 +8,18 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from llmcompiler.execution.border import abandon_task, describe
+from llmcompiler.execution.border import Ended, abandon_task, converted, describe
 from llmcompiler.execution.processes import ProcessExecutor, target_of
-from llmcompiler.execution.threads import ThreadExecutor
+from llmcompiler.execution.threads import ThreadExecutor, Work
 from llmcompiler.execution.watchdog import TOOL_PREFIX
-from llmcompiler.plan.outcomes import Failed, Outcome, Succeeded
+from llmcompiler.plan.outcomes import Failed, Outcome
 from llmcompiler.plan.tools import Tier
-from llmcompiler.plan.values import Json
-from llmcompiler.toolkit.convert import NotJson, to_json
+from llmcompiler.plan.values import Json, is_big
+from llmcompiler.toolkit.convert import NotPlain, snapshot
 from llmcompiler.toolkit.tool import Tool
 
 Done: TypeAlias = Callable[[Outcome], None]
@@ -62,9 +64,7 @@ class LoopCall:
 
     async def _run(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         try:
-            outcome: Outcome = Succeeded(to_json(await tool.function(**arguments)))
-        except NotJson as error:
-            outcome = Failed(describe(error, kind="value"))
+            outcome = await self._converted(await tool.function(**arguments))
         except KeyboardInterrupt as error:
             if threading.current_thread() is threading.main_thread():
                 raise  # Ctrl-C can only arrive here
@@ -74,11 +74,42 @@ class LoopCall:
         if not self.is_abandoned:
             done(outcome)
 
+    async def _converted(self, value: object) -> Ended:
+        """Convert a result: a big one in a thread, from a snapshot, so that the tool's own code cannot change it meanwhile.
+
+        What is more than plain data is converted here, however big it is, since code of the user's classes runs then.
+        """
+        if is_big(value):
+            with suppress(NotPlain):
+                return await in_thread(self._executor.data, partial(converted, snapshot(value)))
+        return converted(value)
+
+
+async def in_thread(threads: ThreadExecutor, work: Work) -> Ended:
+    """Return what `work` returns, done in a thread. When this is cancelled, nobody waits for it any more."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Ended] = loop.create_future()
+
+    def end(outcome: Ended) -> None:
+        if not ended.done():
+            ended.set_result(outcome)
+
+    call = threads.submit(work, partial(_on, loop, end))
+    try:
+        return await ended
+    finally:
+        call.abandon()
+
+
+def _on(loop: asyncio.AbstractEventLoop, done: Callable[[Ended], object], outcome: Ended) -> None:
+    loop.call_soon_threadsafe(done, outcome)
+
 
 class LoopExecutor:
     """Runs coroutine tools on the running loop. Those that were cancelled have a moment to end, then they are given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: ThreadExecutor) -> None:
+        self.data = data
         self._leaving: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
 
@@ -125,7 +156,9 @@ class Executors:
     """The executors of one agent, by tier. Threads and processes are started when they are first needed."""
 
     def __init__(self, *, threads: int = 64, processes: int = 8) -> None:
-        self.loop = LoopExecutor()
+        # For work on big values; apart from tools, which may hang. Two would keep the loop from the interpreter's lock.
+        self.data = ThreadExecutor(1, name="llmcompiler-data")
+        self.loop = LoopExecutor(self.data)
         self.threads = ThreadExecutor(threads)
         self.processes = ProcessExecutor(processes)
 
@@ -142,14 +175,15 @@ class Executors:
         tier: Tier = tool.tier
         if tier == "loop":
             return self.loop.start(tool, tool.adapt(arguments), done)
-        loop = asyncio.get_running_loop()
-
-        def done_elsewhere(outcome: Outcome) -> None:
-            loop.call_soon_threadsafe(done, outcome)
-
+        done_elsewhere = partial(_on, asyncio.get_running_loop(), done)
         if tier == "thread":
             return self.threads.start(tool.function, tool.adapt(arguments), done_elsewhere)
         return self.processes.start(target_of(tool.function), arguments, done_elsewhere)
+
+    def work(self, work: Work, done: Done) -> Call:
+        """Do work on a big value in a thread. `done` is called once, on the running loop, unless the call is abandoned."""
+        loop = asyncio.get_running_loop()
+        return self.data.submit(work, lambda outcome: _on(loop, done, outcome))
 
     async def settle(self) -> None:
         """Wait until nothing of the running loop is in the way of its being closed: a moment at most."""

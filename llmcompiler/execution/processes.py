@@ -21,12 +21,14 @@ from contextlib import suppress
 from dataclasses import astuple
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.border import Ended, describe
 from llmcompiler.execution.targets import Target, target_of
 from llmcompiler.execution.threads import Done, ThreadCall, ThreadExecutor
-from llmcompiler.execution.worker import decoded, read_frame, write_frame
+from llmcompiler.execution.wire import frames_of, read_value, write_value
+from llmcompiler.execution.worker import outcome_from
 from llmcompiler.plan.outcomes import Failed, Succeeded, failed
 from llmcompiler.plan.values import Json
 
@@ -74,20 +76,20 @@ class _Worker:
         """
         try:
             path = _search_path()
-            request = {"target": astuple(target), "kwargs": kwargs} | ({} if path == self._path else {"path": path})
-            frame = json.dumps(request).encode()
+            request: dict[str, Any] = {"target": astuple(target), "kwargs": kwargs}
+            if path != self._path:
+                request["path"] = path
+            frames = list(frames_of(request))
         except (TypeError, ValueError, RecursionError) as error:
             return Failed(describe(error, "arguments"))
         self._path = path
         is_sent = False
         with suppress(Exception):  # whatever it is, this worker is of no more use
-            write_frame(self._stdin.fileno(), frame)
+            write_value(self._stdin.fileno(), frames)
             is_sent = True
-            reply = read_frame(self._stdout.fileno(), self._is_alive)
-            if reply is not None:
-                outcome = decoded(reply)
-                self._has_answered = True
-                return outcome
+            outcome = outcome_from(read_value(self._stdout.fileno(), self._is_alive))
+            self._has_answered = True
+            return outcome
         has_begun = is_sent and not self._has_unread()
         self.end()
         if self._has_answered and not has_begun:

@@ -1,18 +1,16 @@
 """Worker: the process on the other side of a `ProcessExecutor`. It runs one call at a time until its parent goes.
 
-    parent ──▶ frame {target, kwargs, path?} ──▶ descriptor that was 0 ──▶ main thread: import, run, convert
-    parent ◀── frame {value} or {error}      ◀── descriptor that was 1 ◀──┘
+    parent ──▶ {target, kwargs, path?} ──▶ descriptor that was 0 ──▶ main thread: import, run, convert
+    parent ◀── {value} or {error}      ◀── descriptor that was 1 ◀──┘
 
-A frame is its length in 8 bytes and JSON in ASCII. Descriptors 0 and 1 are moved before any code of a tool runs, so
+wire.py says how these are written. Descriptors 0 and 1 are moved before any code of a tool runs, so
 that what a tool prints goes to stderr and what it reads is empty. Programs that a tool starts do not get the frames'.
 """
 
 import inspect
-import json
 import os
 import select
 import signal
-import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -22,57 +20,38 @@ from typing import Any
 
 from llmcompiler.execution.border import Ended, describe, outcome_of
 from llmcompiler.execution.targets import Target, load
+from llmcompiler.execution.wire import frames_of, read_value, write_value
 from llmcompiler.plan.outcomes import ErrorRecord, Failed, Succeeded
 from llmcompiler.plan.tools import ToolSpec
+from llmcompiler.plan.values import Json
 
-_LENGTH = struct.Struct("!Q")
-_CHUNK = 1 << 20
 _WATCH_MILLISECONDS = 1_000
 _PLAIN = (None, bool, int, float, str, list, dict, object, Any)
 
 
-def write_frame(fd: int, frame: bytes) -> None:
-    """Write `frame` whole. Raises `OSError` when the other end is closed."""
-    rest = memoryview(_LENGTH.pack(len(frame)) + frame)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
-def read_frame(fd: int, is_alive: Callable[[], bool] = lambda: True) -> bytes | None:
-    """Return the next frame, None when the other end is closed. `is_alive` is asked before each read, and may wait."""
-    head = _read(fd, _LENGTH.size, is_alive)
-    return None if head is None else _read(fd, _LENGTH.unpack(head)[0], is_alive)
-
-
-def _read(fd: int, count: int, is_alive: Callable[[], bool]) -> bytes | None:
-    parts = []
-    while count:
-        part = os.read(fd, min(count, _CHUNK)) if is_alive() else b""
-        if not part:
-            return None
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
-
-
-def encoded(outcome: Ended) -> bytes:
-    """Return the frame that says `outcome`."""
+def told(outcome: Ended) -> Json:
+    """Return JSON data that says `outcome`."""
     match outcome:
         case Succeeded(value):
-            return json.dumps({"value": value}).encode()
+            return {"value": value}
         case Failed(error):
-            return json.dumps({"error": [error.kind, error.type, error.message]}).encode()
+            return {"error": [error.kind, error.type, error.message]}
 
 
-def decoded(frame: bytes) -> Ended:
-    """Return the outcome that `frame` says. Raises `ValueError`, `LookupError` or `TypeError` for any other bytes."""
-    reply = json.loads(frame)
-    return Failed(ErrorRecord(*reply["error"])) if "error" in reply else Succeeded(reply["value"])
+def outcome_from(data: Any) -> Ended:
+    """Return the outcome that `data` says. Raises `LookupError` or `TypeError` for any other data."""
+    return Failed(ErrorRecord(*data["error"])) if "error" in data else Succeeded(data["value"])
 
 
-def answer(frame: bytes) -> bytes:
-    """Run the call that `frame` asks for and return the frame that says how it ended."""
-    request = json.loads(frame)
+def answer(request: Any) -> list[bytes]:
+    """Run the call that a request asks for and return the frames that say how it ended."""
+    try:
+        return list(frames_of(told(_answer(request))))
+    except Exception as error:  # noqa: BLE001 - such as MemoryError
+        return list(frames_of(told(Failed(describe(error, "value")))))
+
+
+def _answer(request: Any) -> Ended:
     sys.path[:] = request.get("path", sys.path)
     target = Target(*request["target"])
     try:
@@ -80,16 +59,12 @@ def answer(frame: bytes) -> bytes:
     except BaseException as error:  # noqa: BLE001 - a module of the user's may raise anything, or exit
         record = describe(error)
         text = f"{target.path or target.module} could not be loaded in a worker process: {record.message}"
-        return encoded(Failed(ErrorRecord("tool", record.type, text)))
+        return Failed(ErrorRecord("tool", record.type, text))
     try:
         arguments = adapt(request["kwargs"])
     except Exception as error:  # noqa: BLE001 - validators of the user's classes run here
-        return encoded(Failed(describe(error, "arguments")))
-    outcome = outcome_of(partial(_to_its_end, function), arguments)
-    try:
-        return encoded(outcome)
-    except Exception as error:  # noqa: BLE001 - such as MemoryError
-        return encoded(Failed(describe(error, "value")))
+        return Failed(describe(error, "arguments"))
+    return outcome_of(partial(_to_its_end, function), arguments)
 
 
 @lru_cache(maxsize=1024)
@@ -117,9 +92,9 @@ def main(parent: int) -> None:
     """Serve the process `parent` until it goes. Does not return."""
     requests, replies = _private_ends()
     threading.Thread(target=_watch, args=(requests, parent), name="llmcompiler-watch", daemon=True).start()
-    with suppress(OSError, KeyboardInterrupt):  # the parent has gone in the middle of a frame; or a signal meant for us
-        while (frame := read_frame(requests)) is not None:
-            write_frame(replies, answer(frame))
+    with suppress(OSError, EOFError, KeyboardInterrupt):  # the parent has gone; or a signal was meant for us
+        while True:
+            write_value(replies, answer(read_value(requests)))
     _end()
 
 

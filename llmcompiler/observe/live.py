@@ -25,7 +25,8 @@ from llmcompiler.journal.events import (
 from llmcompiler.models.model import Usage
 from llmcompiler.plan.outcomes import Cancelled, Failed, Outcome, Skipped, Succeeded
 from llmcompiler.plan.printer import print_call
-from llmcompiler.plan.values import Json, shown
+from llmcompiler.plan.showing import shown
+from llmcompiler.plan.values import Json
 
 _MARKS = {
     "planned": ("○", "dim"),

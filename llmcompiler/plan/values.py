@@ -8,7 +8,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias, Union
+
+from llmcompiler.plan.showing import shown
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 Step: TypeAlias = str | int
@@ -145,12 +148,16 @@ def follow(value: Json, ref: Ref) -> Json:
 def _missing(ref: Ref, count: int, here: Json) -> str:
     place = f"${ref.id}{path_text(ref.path[:count])}"
     if isinstance(here, dict):
-        found = f"an object with the keys {', '.join(map(repr, list(here)[:12])) or 'none'}"
+        found = f"an object with the keys {', '.join(map(_key_text, islice(here, 12))) or 'none'}"
     elif isinstance(here, list):
         found = f"a list of {len(here)} items"
     else:
         found = f"{shown(here, 60)}, which has no parts"
     return f"{ref} does not exist: {place} is {found}"
+
+
+def _key_text(key: str) -> str:
+    return repr(key if len(key) <= 60 else f"{key[:60]}…")
 
 
 def text_of(value: Json) -> str:
@@ -160,10 +167,28 @@ def text_of(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def shown(value: Json, width: int) -> str:
-    """Return compact JSON for people, cut to `width` characters with the true length said."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= width else f"{text[:width]}… ({len(text)} characters)"
+BIG = 20_000  # steps: to copy or write that much takes some milliseconds
+_STEP = 50  # characters of a text that weigh as much as one value
+
+
+def weight(value: object, limit: int = BIG) -> int:
+    """Return how many steps a walk through the lists, dicts and texts of `value` takes; gives up beyond `limit`."""
+    steps, waiting = 0, [value]
+    while waiting and steps <= limit:
+        item = waiting.pop()
+        steps += 1
+        if isinstance(item, str):
+            steps += len(item) // _STEP
+        elif isinstance(item, (list, tuple, dict)):
+            if steps + len(item) > limit:
+                return limit + 1
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return steps
+
+
+def is_big(value: object) -> bool:
+    """Return whether copying or writing `value` would keep the event loop from its work. Costs little itself."""
+    return weight(value) > BIG
 
 
 def copied(value: Json) -> Json:

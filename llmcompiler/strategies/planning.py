@@ -11,6 +11,7 @@ from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.passes.parse import not_a_plan
 from llmcompiler.passes.reader import PlanReader, Reading
 from llmcompiler.plan.diagnostics import render
+from llmcompiler.plan.framing import inert
 from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
 
@@ -152,8 +153,8 @@ class Planner:
 
 
 def _further(prompt: Prompt, said: str, request: str) -> Prompt:
-    """Return the prompt with the model's reply to it and a further request."""
-    turn = (Message("assistant", said.strip() or "(nothing)"), Message("user", request))
+    """Return the prompt with the model's reply to it and a further request, which may repeat parts of the reply."""
+    turn = (Message("assistant", inert(said.strip()) or "(nothing)"), Message("user", inert(request)))
     return replace(prompt, messages=prompt.messages + turn)
 
 

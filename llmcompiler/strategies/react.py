@@ -20,6 +20,7 @@ from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.reader import Accepted, Pending, PlanReader
 from llmcompiler.plan.diagnostics import render
+from llmcompiler.plan.framing import inert
 from llmcompiler.plan.tasks import Task
 from llmcompiler.scheduling import messages
 from llmcompiler.strategies import runner
@@ -135,7 +136,7 @@ class _Loop:
             if isinstance(done, Finish):
                 self._run.journal.emit(JoinDecided, done)
                 return done.answer
-            self._transcript += f"{text}\nObservation: {done}\n"
+            self._transcript += f"{inert(text)}\nObservation: {inert(done)}\n"
 
     async def best_answer(self, why: str) -> str:
         """Return the model's answer from what it has seen."""

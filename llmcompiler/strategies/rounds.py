@@ -10,6 +10,7 @@ from llmcompiler.joiner import AnswerReader, Decision, Finish, observations, rea
 from llmcompiler.journal.events import AnswerText, JoinDecided, Replanned, TaskRejected
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.passes.reader import Accepted, Pending, Reading, Rejected
+from llmcompiler.plan.framing import framed, inert
 from llmcompiler.plan.outcomes import ErrorRecord
 from llmcompiler.plan.tasks import Task
 from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed, RepairStarted, TaskRefused
@@ -19,6 +20,7 @@ from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
 
 MAX_REPLY_CHARACTERS = 400_000
+MAX_REASON = 4_000
 END_OF_RESPONSE = "<END_OF_RESPONSE>"
 MAY_REPLAN = """If the results are not enough, and another plan could get what is missing, reply instead:
 Thought: what is missing
@@ -163,7 +165,11 @@ class Rounds:
         first = max(driver.tasks, default=0) + 1
         seen = self._observations()
         return fill(
-            self._prompts.replan, question=self._run.question, observations=seen, reason=reason, first_id=str(first)
+            self._prompts.replan,
+            question=self._run.question,
+            observations=seen,
+            reason=framed(reason, MAX_REASON),  # written by one who has read results
+            first_id=str(first),
         )
 
     def _observations(self) -> str:
@@ -176,7 +182,8 @@ class Rounds:
     async def join(self, *, is_last: bool, note: str = "") -> Decision:
         """Return the joiner's decision; a reply that cannot be read is asked for once more, then raises `JoinError`."""
         if self._broken is not None:
-            told = f"The plan broke off before its end ({self._broken}); what was not started is not here."
+            why = framed(str(self._broken), MAX_REASON)
+            told = f"The plan broke off before its end ({why}); what was not started is not here."
             note = f"{note} {told}".strip()
         user = f"Question: {self._run.question}\n\nResults:\n{self._observations()}"
         system = self._prompts.last_round if is_last else self._prompts.may_replan
@@ -198,9 +205,9 @@ class Rounds:
             self._run.stopped_by = self._run.stopped_by or "replans"
             complaint = f"{LAST_ROUND} Reply with Action: Finish(answer)."
         except JoinError as error:
-            complaint = f"{error}. Reply again: a line `Thought: ...`, then `Action: Finish(answer)`"
+            complaint = f"{inert(str(error))}. Reply again: a line `Thought: ...`, then `Action: Finish(answer)`"
             complaint += "." if is_last else " or `Action: Replan(reason)`."
-        turn = (Message("assistant", reply.text.strip() or "(nothing)"), Message("user", complaint))
+        turn = (Message("assistant", inert(reply.text.strip()) or "(nothing)"), Message("user", complaint))
         reply = await self._reply(replace(prompt, messages=prompt.messages + turn))
         return read_decision(reply.text, was_cut=reply.was_cut, lenient=True)
 

@@ -11,8 +11,9 @@ from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
+from llmcompiler.plan.showing import shown
 from llmcompiler.plan.tools import Problem
-from llmcompiler.plan.values import Json, Ref, Text, Value, shown, text_of
+from llmcompiler.plan.values import Json, Ref, Text, Value, text_of
 
 _FITS: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),

@@ -196,7 +196,7 @@ def test_each_event_worth_a_line_has_one() -> None:
         (Succeeded(-10000), "-10,000"),
         (Succeeded(True), "true"),
         (Succeeded([1, 2]), "[1, 2]"),
-        (Succeeded("x" * 50), '"' + "x" * 19 + "… (52 characters)"),
+        (Succeeded("x" * 50), '"' + "x" * 19 + "… (50 characters)"),
         (failed("tool", "ValueError", "a\n  b " + "c" * 50), "ValueError: a b cccc…"),
         (Skipped(3), "needs task 3"),
         (Cancelled(), ""),

@@ -137,7 +137,7 @@ def test_O01_O04_through_an_agent(
     assert (result.answer, result.status) == ("done", "complete")
     seen = shown.partition(f"\n{id}. {function.__name__}()\n")[2].partition("\n")[0]
     if isinstance(expected, Failed):
-        assert seen.startswith(f"   -> failed: {expected.error}"), "the joiner was told"
+        assert seen.startswith(f'   -> failed: "{expected.error}'), "the joiner was told"
         assert f"   -> skipped: it needs task {id}," in shown
     else:
         assert seen == f"   -> {json.dumps(expected)}"

@@ -195,7 +195,7 @@ def test_the_joiner_may_replan_but_not_on_the_last_round() -> None:
     assert "No further plan is possible: answer as well as these results allow" in last
     again = model.prompts[2].messages[1].text
     assert "1. f()\n   -> 1" in again
-    assert "This does not answer the question yet: more" in again
+    assert 'What is missing, in the words of the one who read the results: "more"' in again
     assert "Ids count up from 2." in again
 
 

@@ -128,7 +128,7 @@ def test_row_09_a_bad_reference_never_reaches_the_tool(line, code):
     assert ran.errors[2][0] == "plan"
     assert [call["value"] for call in tools.of("echo")] == [1, 3]
     assert (
-        f"2. echo()\n   -> failed: InvalidTask: {'task 2 refers' if code != 'unknown_reference' else ''}"
+        f'2. echo()\n   -> failed: "InvalidTask: {"task 2 refers" if code != "unknown_reference" else ""}'
         in ran.text("join")
     )
 

@@ -146,7 +146,7 @@ def test_P13a_a_missing_join_is_an_incomplete_plan():
     ran = compiled(tools, '1. echo(1)\n2. put("k", 1)', FINISH)
     assert [event.complete for event in ran.kept(PlanClosed)] == [False]
     assert (ran.values, ran.errors[2][0], tools.of("put")) == ({1: 1}, "dropped", [])
-    assert "(the plan ends without a join)" in ran.text("join")
+    assert '("the plan ends without a join")' in ran.text("join")
     assert (ran.result.status, ran.result.stopped_by) == ("partial", "cut")
 
 

@@ -1,6 +1,7 @@
 """Planner output, P01 to P07 of reliability.md: names, arguments, paths, containers. Each fault is found while the plan
 streams, told to the planner once with its place and a remedy, and never reaches a tool; good tasks run meanwhile."""
 
+import json
 from typing import Annotated, Literal
 
 import pytest
@@ -210,7 +211,7 @@ def test_P06d_a_path_that_is_absent_fails_at_run_time(ref, said):
     assert (kind, said in text) == ("missing_field", True), text
     assert ran.errors[3] == ("skipped", "2")
     assert ran.values == {1: {"name": "K2", "list": [8611]}, 4: 4}
-    assert text in ran.text("join")
+    assert json.dumps(text) in ran.text("join")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from llmcompiler.plan.values import (
     path_text,
     refs,
     same,
-    shown,
     substitute,
     text_of,
 )
@@ -259,11 +258,6 @@ def test_pieces_of_a_string_are_joined_to_the_simplest_value(parts, value):
 def test_values_are_the_same_if_a_tool_could_not_tell_them_apart(one, other, is_same):
     assert same(one, other) is is_same
     assert same(other, one) is is_same
-
-
-def test_what_is_shown_is_cut_and_says_so():
-    assert shown({"a": "x" * 50}, 20) == '{"a": "xxxxxxxxxxxxx… (59 characters)'
-    assert shown([1, "é"], 20) == '[1, "é"]'
 
 
 def test_copies_share_nothing():

@@ -202,7 +202,7 @@ def test_the_diagnosis_shows_place_and_remedy() -> None:
 
 def test_a_tool_that_fails_is_told_and_the_run_goes_on() -> None:
     ran = reacted('Action: height("Olympus")', *CALLS[1:2], DONE)
-    assert "Observation: failed: KeyError: 'Olympus'\n" in ran.seen(2)
+    assert "Observation: failed: \"KeyError: 'Olympus'\"\n" in ran.seen(2)
     assert isinstance(ran.result.tasks[1].outcome, Failed)
     assert isinstance(ran.result.tasks[2].outcome, Succeeded)
     assert ran.result.status == "complete"
