@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from llmcompiler.config.documents import Document, KeyPath
 from llmcompiler.config.schema import ConfigSection
 from llmcompiler.plan.diagnostics import did_you_mean
-from llmcompiler.plan.values import Json, shown
+from llmcompiler.plan.showing import shown
+from llmcompiler.plan.values import Json
 
 _EXPECTED = {
     "string_type": "text",

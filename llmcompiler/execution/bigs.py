@@ -23,6 +23,10 @@ class BigValues:
         if is_big(value):
             self._givers.setdefault(id(value), task)
 
+    def holds(self, value: Json) -> bool:
+        """Return whether a result is big."""
+        return id(value) in self._givers
+
     def reach(self, task: Task, values: Mapping[int, Json]) -> bool:
         """Return whether a big value is among the arguments of a task; all its inputs are in `values`."""
         return bool(self._givers) and any(self._is_big(ref, values) for value in task.values() for ref in refs(value))

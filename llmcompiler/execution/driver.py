@@ -51,6 +51,7 @@ from llmcompiler.scheduling.unit import TaskFetchingUnit
 _log = logging.getLogger("llmcompiler")
 
 BATCH = 64  # signals or commands handled before the loop gets its turn
+_NO_CALL: tuple[int, Call | None] = (0, None)
 _RETRYABLE = frozenset({"tool", "timeout", "crash"})
 
 
@@ -65,10 +66,10 @@ class Driver:
         self.calls: dict[int, str] = {}  # the resolved call of each task that began, for sharing and progress
         self._unit = TaskFetchingUnit(parallel_tasks=parallel_tasks)
         self._shop = workshop
+        self._tools = dict(workshop.registry)
         self._journal = journal
         self._redactor = redactor or Redactor(secrets_in(os.environ))
         self._loop = asyncio.get_running_loop()
-        self._origin = self._loop.time() - journal.now()
         self._inbox: deque[Signal] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._round_over = asyncio.Event()
@@ -87,7 +88,7 @@ class Driver:
 
     def add(self, task: Task) -> None:
         """Take a task that was accepted; it starts when its inputs are there."""
-        spec = self._shop.registry[task.tool].spec
+        spec = self._tools[task.tool].spec
         self.tasks[task.id] = task
         self._journal.emit(TaskPlanned, task)
         policy = spec.policy
@@ -166,7 +167,7 @@ class Driver:
             case ExpireTask(id, attempt):
                 self._expire(id, attempt)
             case RetryTask(id, attempt, error, at):
-                self._journal.emit(TaskRetrying, id, attempt, error, at - self._origin)
+                self._journal.emit(TaskRetrying, id, attempt, error, at - self._journal.origin)
             case StopTask(id):
                 self._abandon(id)
             case EndRound():
@@ -176,7 +177,7 @@ class Driver:
 
     def _start(self, id: int, attempt: int) -> None:
         task = self.tasks[id]
-        tool = self._shop.registry[task.tool]
+        tool = self._tools[task.tool]
         is_big = self._bigs.reach(task, self._values)
         arguments = {} if is_big else self._resolve(task, self._values)
         if isinstance(arguments, Failed):
@@ -210,7 +211,7 @@ class Driver:
 
     def _copied(self, id: int, attempt: int, copies: Outcome) -> None:
         """Big arguments are there; called on the loop."""
-        if self._running.get(id, (0, None))[0] != attempt:
+        if self._running.get(id, _NO_CALL)[0] != attempt:
             return  # given up in the meantime
         match copies:
             case Succeeded({"kept": dict(kept), "own": dict(own)}):
@@ -220,7 +221,7 @@ class Driver:
 
     def _begin(self, id: int, attempt: int, arguments: dict[str, Json], own: dict[str, Json]) -> None:
         """Start the call, `own` being the tool's copy of the arguments."""
-        tool = self._shop.registry[self.tasks[id].tool]
+        tool = self._tools[self.tasks[id].tool]
         self._journal.emit(TaskStarted, id, tool.spec.name, attempt, arguments)
         self._started[id] = self._loop.time()
         try:
@@ -238,7 +239,7 @@ class Driver:
             return {}
         try:
             arguments = {name: substitute(value, values) for name, value in task.kwargs.items()}
-            return self._shop.registry[task.tool].schema.hand_over(arguments) if task.inputs else arguments
+            return self._tools[task.tool].schema.hand_over(arguments) if task.inputs else arguments
         except MissingField as error:
             return failed("missing_field", "MissingField", str(error))
         except Exception as error:  # noqa: BLE001  # refused, or the tool's own schema is at fault
@@ -291,13 +292,13 @@ class Driver:
 
     def _done(self, id: int, attempt: int, outcome: Outcome) -> None:
         """An executor reports; called on the loop."""
-        if self._running.get(id, (0, None))[0] != attempt:
+        if self._running.get(id, _NO_CALL)[0] != attempt:
             return  # given up in the meantime
         del self._running[id]
         self._attempt_over(id, attempt, outcome)
 
     def _expire(self, id: int, attempt: int) -> None:
-        timeout = self._shop.registry[self.tasks[id].tool].spec.policy.timeout
+        timeout = self._tools[self.tasks[id].tool].spec.policy.timeout
         self._abandon(id)
         self._attempt_over(id, attempt, failed("timeout", "TimeoutError", f"no result within {timeout:g} s"))
 
@@ -314,7 +315,7 @@ class Driver:
         return Failed(replace(outcome.error, message=self._redactor.redact(outcome.error.message)))
 
     def _retry_in(self, id: int, attempt: int, outcome: Failed) -> float | None:
-        tool = self._shop.registry[self.tasks[id].tool]
+        tool = self._tools[self.tasks[id].tool]
         if attempt > tool.spec.policy.retries or outcome.error.kind not in _RETRYABLE:
             return None
         try:
@@ -324,7 +325,7 @@ class Driver:
             return None
 
     def _abandon(self, id: int) -> None:
-        _, call = self._running.pop(id, (0, None))
+        _, call = self._running.pop(id, _NO_CALL)
         if call is not None:
             call.abandon()
         self._leave(id)
@@ -335,15 +336,21 @@ class Driver:
         self.outcomes[id] = outcome
         if isinstance(outcome, Succeeded):
             self._values[id] = outcome.value
-            cache = self._shop.caches.get(self.tasks[id].tool)
-            if cache is not None and id not in self._reused:
-                cache.put(self.calls[id], outcome.value)
             self._bigs.keep(id, outcome.value)
+            if self._shop.caches:
+                self._keep(id, outcome.value)
         self._started.pop(id, None)
-        self._serve_followers(id, outcome)
+        if self._reads:
+            self._serve_followers(id, outcome)
         if id in self._at_gate:
             self._shop.gates[self.tasks[id].tool].withdraw(self._at_gate.pop(id))
         self._journal.emit(TaskEnded, id, outcome, attempts, self._reused.get(id))
+
+    def _keep(self, id: int, value: Json) -> None:
+        """Put a result into the cache of its tool, if there is one. To copy a big one would block the loop."""
+        cache = self._shop.caches.get(self.tasks[id].tool)
+        if cache is not None and id not in self._reused and not self._bigs.holds(value):
+            cache.put(self.calls[id], value)
 
     def _serve_followers(self, id: int, outcome: Outcome) -> None:
         followers = self._followers.pop(id, ())

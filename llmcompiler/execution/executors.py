@@ -39,32 +39,29 @@ class LoopCall:
 
     __slots__ = ("_executor", "_task", "is_abandoned")
 
-    def __init__(self, executor: "LoopExecutor") -> None:
+    def __init__(self, executor: "LoopExecutor", tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         self._executor = executor
         self.is_abandoned = False
-        self._task: asyncio.Task[None] | None = None
-
-    def begin(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
-        """Create the task that runs the tool."""
-        # Not by the loop's task factory, which may run it before `begin` returns. And not in asyncio's register: at its
+        # Not by the loop's task factory, which may run it at once. And not in asyncio's register: at its
         # end asyncio.run waits for all that is registered, even for a tool that swallows its cancellation. It belongs
         # to the driver, which is registered.
         run, name = self._run(tool, arguments, done), TOOL_PREFIX + tool.spec.name
-        self._task = asyncio.Task(run, loop=asyncio.get_running_loop(), name=name)
+        self._task: asyncio.Task[None] = asyncio.Task(run, loop=asyncio.get_running_loop(), name=name)
         asyncio.tasks._unregister_task(self._task)
 
     def abandon(self) -> None:
         """Cancel the tool; give it up if it does not end soon."""
         self.is_abandoned = True
         task = self._task
-        if task is None or task.done():
+        if task.done():
             return
         task.cancel()
         self._executor.leaves(task)
 
     async def _run(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         try:
-            outcome = await self._converted(await tool.function(**arguments))
+            value = await tool.function(**arguments)
+            outcome = await self._converted_big(value) if is_big(value) else converted(value)
         except KeyboardInterrupt as error:
             if threading.current_thread() is threading.main_thread():
                 raise  # Ctrl-C can only arrive here
@@ -74,14 +71,13 @@ class LoopCall:
         if not self.is_abandoned:
             done(outcome)
 
-    async def _converted(self, value: object) -> Ended:
-        """Convert a result: a big one in a thread, from a snapshot, so that the tool's own code cannot change it meanwhile.
+    async def _converted_big(self, value: object) -> Ended:
+        """Convert a big result in a thread, from a snapshot, so that the tool's own code cannot change it meanwhile.
 
         What is more than plain data is converted here, however big it is, since code of the user's classes runs then.
         """
-        if is_big(value):
-            with suppress(NotPlain):
-                return await in_thread(self._executor.data, partial(converted, snapshot(value)))
+        with suppress(NotPlain):
+            return await in_thread(self._executor.data, partial(converted, snapshot(value)))
         return converted(value)
 
 
@@ -120,9 +116,7 @@ class LoopExecutor:
 
     def start(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> LoopCall:
         """Begin a call."""
-        call = LoopCall(self)
-        call.begin(tool, arguments, done)
-        return call
+        return LoopCall(self, tool, arguments, done)
 
     def leaves(self, task: asyncio.Task[None]) -> None:
         """Take note of a task that was cancelled."""

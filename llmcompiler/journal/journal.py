@@ -12,25 +12,26 @@ MAX_PASSING_BACKLOG = 10_000
 
 
 class Journal:
-    """The events of one run. `clock` returns seconds since the run began."""
+    """The events of one run, which begins now; `time` is the clock of its event loop."""
 
-    def __init__(self, run_id: str, clock: Callable[[], float]) -> None:
+    def __init__(self, run_id: str, time: Callable[[], float]) -> None:
         self.run_id = run_id
         self.round = 1
+        self.origin = time()
         self.events: list[Event] = []
-        self._clock = clock
+        self._time = time
         self._seq = 0
         self._listeners: list[Listener] = []
 
     def now(self) -> float:
         """Return the seconds since the run began."""
-        return self._clock()
+        return self._time() - self.origin
 
     def emit(self, kind: Callable[..., Any], *fields: Any) -> None:
         """Record an event of `kind`, whose own fields are given in order."""
         self._seq += 1
-        event = kind(self.run_id, self._seq, self._clock(), self.round, *fields)
-        if not isinstance(event, PASSING):
+        event = kind(self.run_id, self._seq, self._time() - self.origin, self.round, *fields)
+        if kind not in PASSING:
             self.events.append(event)
         for listener in self._listeners:
             listener.put(event)

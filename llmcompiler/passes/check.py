@@ -22,18 +22,16 @@ def check_task(read: TaskRead, tools: Tools) -> tuple[Task, list[Diagnostic]]:
     if spec is None:
         remedy = did_you_mean(task.tool, list(tools.specs))
         return task, [_error("unknown_tool", f"there is no tool {task.tool!r}", _name_span(read), remedy, task.id)]
+    if not task.args and not task.kwargs and not spec.required:
+        return task, []
     kwargs, spans, wrong = _bind(read, spec)
     if not wrong:
-        problems = tools.check(task.tool, kwargs) if kwargs or spec.required else []
-        wrong = [_problem(problem, spans, read, spec) for problem in problems]
+        wrong = [_problem(problem, spans, read, spec) for problem in tools.check(task.tool, kwargs)]
     return (replace(task, args=(), kwargs=kwargs) if task.args else task), wrong
 
 
 def _bind(read: TaskRead, spec: ToolSpec) -> tuple[Mapping[str, Value], dict[str, Span], list[Diagnostic]]:
-    task = read.task
-    if not task.args and not task.kwargs and not spec.required:
-        return {}, {}, []
-    names = list(spec.properties)
+    task, names = read.task, list(spec.properties)
     wrong: list[Diagnostic] = []
     kwargs: dict[str, Value] = dict(zip(names, task.args, strict=False))
     spans = dict(zip(names, read.arg_spans, strict=False))

@@ -168,6 +168,7 @@ def text_of(value: Json) -> str:
 
 
 BIG = 20_000  # steps: to copy or write that much takes some milliseconds
+_HOLDERS = (str, list, tuple, dict)
 _STEP = 50  # characters of a text that weigh as much as one value
 
 
@@ -188,7 +189,7 @@ def weight(value: object, limit: int = BIG) -> int:
 
 def is_big(value: object) -> bool:
     """Return whether copying or writing `value` would keep the event loop from its work. Costs little itself."""
-    return weight(value) > BIG
+    return isinstance(value, _HOLDERS) and weight(value) > BIG
 
 
 def copied(value: Json) -> Json:

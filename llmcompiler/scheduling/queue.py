@@ -7,7 +7,7 @@ scheduling, Graham 1966, with expected durations in place of hops.
 
 from heapq import heapify, heappop, heappush
 
-from llmcompiler.scheduling.state import Entry, State
+from llmcompiler.scheduling.state import ENDED, Entry, State
 
 _Item = tuple[float, int]
 
@@ -50,14 +50,14 @@ class ReadyQueue:
             entry = self._entries[item[1]]
             if entry.state is not State.READY:
                 continue
-            if not self._has_room(entry):
+            if (self._not_before or entry.cap is not None) and not self._has_room(entry):
                 heappush(self._waiting.setdefault(entry.tool, []), item)
                 continue
             return entry
         return None
 
     def _has_room(self, entry: Entry) -> bool:
-        if entry.tool in self._not_before:
+        if self._not_before and entry.tool in self._not_before:
             return False
         return entry.cap is None or self._by_tool.get(entry.tool, 0) < entry.cap
 
@@ -103,8 +103,9 @@ class ReadyQueue:
         # may be too small: a rank is a preference, never a condition.
         ranks: dict[int, float] = {}
         for entry in reversed(self._entries.values()):
-            if not entry.has_ended:
-                ranks[entry.id] = entry.expected + max((ranks.get(user, 0.0) for user in entry.users), default=0.0)
+            if entry.state not in ENDED:
+                rest = max(ranks.get(user, 0.0) for user in entry.users) if entry.users else 0.0
+                ranks[entry.id] = entry.expected + rest
         self._ranks, self._ranked = ranks, self._size
         self._heap = [(-ranks.get(id, 0.0), id) for _, id in self._heap]
         heapify(self._heap)

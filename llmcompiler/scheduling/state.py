@@ -1,7 +1,7 @@
 """States of a task and of a plan, and the legal moves as tables (ARCHITECTURE.md explains them)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -72,7 +72,7 @@ class Entry:
     state: State
     tool: str = ""
     inputs: frozenset[int] = frozenset()
-    users: list[int] = field(default_factory=list)
+    users: Sequence[int] = ()  # tasks that need this one; a list once there is one
     missing: int = 0
     attempt: int = 0
     is_held: bool = False
@@ -81,6 +81,13 @@ class Entry:
     cap: int | None = None
     due: float | None = None  # when its deadline passes, or its next attempt begins
     cause: int = 0  # of its skipping: the first task on the way that did not succeed by itself
+
+    def add_user(self, id: int) -> None:
+        """Note that task `id` needs this one."""
+        if isinstance(self.users, list):
+            self.users.append(id)
+        else:
+            self.users = [id]  # most tasks of a wide plan have none, and an empty list each would cost time and memory
 
     @property
     def has_ended(self) -> bool:

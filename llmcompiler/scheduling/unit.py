@@ -196,7 +196,7 @@ class TaskFetchingUnit:
         for id in sorted(entry.inputs):
             needed = self.entries[id]
             if not needed.has_ended:
-                needed.users.append(entry.id)
+                needed.add_user(entry.id)
                 entry.missing += 1
             elif needed.state is not State.SUCCEEDED:
                 return self._skip(entry, needed.cause or id)
@@ -335,13 +335,13 @@ class TaskFetchingUnit:
                         self._inputs_are_there(user)
             return
         cause = entry.cause or entry.id
-        stack = entry.users[::-1]
+        stack = list(reversed(entry.users))
         while stack:
             user = self.entries[stack.pop()]
             if user.state is State.WAITING:
                 user.cause = cause
                 self._finish(user, Skipped(cause))
-                stack += user.users[::-1]
+                stack += reversed(user.users)
 
     def _skip(self, entry: Entry, cause: int) -> None:
         entry.cause = cause

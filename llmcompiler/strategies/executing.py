@@ -38,11 +38,10 @@ async def execute(
     limits = limits or Limits()
     tasks = await _bound(plan, workshop.registry)
     loop = asyncio.get_running_loop()
-    origin, slots = loop.time(), limits.parallel_tasks
     try:
         async with asyncio.TaskGroup() as group:
             with watched(lambda _: None):  # the watchdog logs what it finds
-                driver = Driver(workshop, Journal("execute", lambda: loop.time() - origin), parallel_tasks=slots)
+                driver = Driver(workshop, Journal("execute", loop.time), parallel_tasks=limits.parallel_tasks)
                 work = group.create_task(driver.run())
                 await _submit(driver, tasks, complete=plan.complete)
                 await _over(driver, limits.seconds)

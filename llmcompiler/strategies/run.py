@@ -68,9 +68,7 @@ class Run:
         self.question = question
         self.limits = means.limits
         self.workshop = means.workshop
-        loop = asyncio.get_running_loop()
-        origin = loop.time()
-        self.journal = Journal(uuid.uuid4().hex[:12], lambda: loop.time() - origin)
+        self.journal = Journal(uuid.uuid4().hex[:12], asyncio.get_running_loop().time)
         self._redactor = _redactor(means.secrets | secrets_in(os.environ))
         self.driver = Driver(
             means.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=self._redactor
