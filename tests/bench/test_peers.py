@@ -89,20 +89,27 @@ def test_code_ends_in_the_results_that_no_call_has_used(shape: Shape, form: str)
     assert isinstance(last, ast.Expr)
     names = {node.id for node in ast.walk(last.value) if isinstance(node, ast.Name)} - {"look", "asyncio", "t"}
     inputs = {f"r{one}" for id in unused for one in shape.inputs[id - 1]}
-    assert names in ({f"r{id}" for id in unused}, inputs)
+    assert names in ({f"r{id}" for id in unused}, inputs, {"all1"})
 
 
-@pytest.mark.parametrize(
-    ("form", "levels"),
-    [
-        pytest.param("await lines", 20, id="await lines"),
-        pytest.param("gather", None, id="gather"),
-        pytest.param("gather, a call a line", None, id="gather, a call a line"),
-    ],
-)
-def test_gather_takes_a_step_a_level_and_lines_a_step_a_call(form: str, levels: int | None) -> None:
-    (shape,) = [shape for shape in SHAPES if len(shape.inputs) == 20]
-    assert FORMS[form](shape).count("await ") == (levels or len(shape.levels))
+def test_gather_takes_a_step_a_level_and_lines_a_step_a_call() -> None:
+    shape = next(shape for shape in SHAPES if len(shape.inputs) == 20)
+    steps = {form: write(shape).count("await ") for form, write in FORMS.items()}
+    levels = len(shape.levels)
+    assert steps == {
+        "await lines": 20,
+        "gather": levels,
+        "gather, a call a line": levels,
+        "await lines, then gather": levels - 1 + len(shape.levels[0]),
+    }
+
+
+def test_results_that_are_only_used_together_stay_together() -> None:
+    code = FORMS["gather"](Shape("reduce", ((), (), (), (1, 2, 3))))
+    assert code.splitlines()[1:] == [
+        "all1 = await asyncio.gather(look(topic='topic 1'), look(topic='topic 2'), look(topic='topic 3'))",
+        """await look(topic=f'topic 4 after {" and ".join(all1)}')""",
+    ]
 
 
 def test_a_call_a_line_is_what_can_start_as_it_is_written() -> None:

@@ -83,20 +83,30 @@ FORMS: Mapping[str, Callable[[Shape], str]] = {
 def _program(shape: Shape, statements: Sequence[Sequence[int]], together: Callable[[list[str]], str]) -> str:
     """Return code that makes the calls of each statement at once, and whose last expression holds what is not used."""
     lines = ["import asyncio"] if any(len(ids) > 1 for ids in statements) else []
-    used = {id for needed in shape.inputs for id in needed}
+    used = [id for needed in shape.inputs for id in needed]
     unused = [id for id in range(1, len(shape.inputs) + 1) if id not in used]
     for ids in statements:
-        topics = [_topic(shape, id) for id in ids]
+        topics = [_topic(shape, id, statements) for id in ids]
         value = f"await {together(topics)}" if len(ids) > 1 else f"await look(topic={topics[0]})"
         if ids is statements[-1] and list(ids) == unused:
             return "\n".join([*lines, value])
-        lines.append(f"{', '.join(f'r{id}' for id in ids)} = {value}")
+        names = f"all{ids[0]}" if _is_taken_whole(shape, ids) else ", ".join(f"r{id}" for id in ids)
+        lines.append(f"{names} = {value}")
     return "\n".join([*lines, f"[{', '.join(f'r{id}' for id in unused)}]"])
 
 
-def _topic(shape: Shape, id: int) -> str:
-    refs = tuple(f"{{r{one}}}" for one in shape.inputs[id - 1])
+def _topic(shape: Shape, id: int, statements: Sequence[Sequence[int]]) -> str:
+    needed = shape.inputs[id - 1]
+    if list(needed) in [list(ids) for ids in statements] and _is_taken_whole(shape, needed):
+        return f"""f'{shape.topic(id, (f'{{" and ".join(all{needed[0]})}}',))}'"""
+    refs = tuple(f"{{r{one}}}" for one in needed)
     return f"{'f' if refs else ''}'{shape.topic(id, refs)}'"
+
+
+def _is_taken_whole(shape: Shape, ids: Sequence[int]) -> bool:
+    """Return whether the results of `ids` are so many, and always used together, that a list of them is shorter."""
+    users = [needed for needed in shape.inputs if set(needed) & set(ids)]
+    return len(ids) > 2 and bool(users) and all(list(needed) == list(ids) for needed in users)
 
 
 def _shortest(topics: list[str]) -> str:
