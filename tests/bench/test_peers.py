@@ -51,20 +51,39 @@ def test_a_tool_loop_is_told_each_level_in_one_message_with_the_results_filled_i
 
 @each_shape
 def test_we_are_told_a_plan_of_all_calls_and_then_the_answer(shape: Shape) -> None:
-    (script,) = scripts.plan(shape)
-    planner, joiner = script.replies
+    planner, joiner = scripts.plan(shape)[0].replies
     assert tuple(tuple(sorted(task.inputs)) for task in parse_plan(planner.text).tasks) == shape.inputs
     assert joiner == Reply(JOINER)
+
+
+@each_shape
+def test_we_are_told_it_level_by_level_too(shape: Shape) -> None:
+    planner, joiner = scripts.plan(shape)[-1].replies  # the only one where that is the shape's own order
+    tasks = parse_plan(planner.text).tasks
+    order = [id for level in shape.levels for id in level]
+    found = [{order[one - 1] for one in task.inputs} for task in tasks]
+    assert found == [set(shape.inputs[id - 1]) for id in order]
+    assert [task.args[0] for task in tasks if not task.inputs] == [f"topic {id}" for id in shape.levels[0]]
+    assert joiner == Reply(JOINER)
+
+
+@each_shape
+def test_code_mode_is_told_each_way_to_write_it_in_one_call(shape: Shape) -> None:
+    told = {}
+    for script in scripts.code(shape):
+        asked, answered = script.replies
+        (call,) = asked.tool_calls
+        assert (call.name, answered) == ("run_code", Reply(ANSWER))
+        told[script.form] = json.loads(call.arguments)["code"]
+    written = {form: write(shape) for form, write in FORMS.items()}
+    assert told.items() <= written.items()
+    assert sorted(told.values()) == sorted(set(written.values()))
 
 
 @each_form
 @each_shape
 def test_code_makes_each_call_once_in_as_many_steps_as_it_has_awaits(shape: Shape, form: str) -> None:
-    (script,) = [script for script in scripts.code(shape) if script.form == form]
-    asked, answered = script.replies
-    (call,) = asked.tool_calls
-    assert (call.name, answered) == ("run_code", Reply(ANSWER))
-    code = json.loads(call.arguments)["code"]
+    code = FORMS[form](shape)
     looked: list[str] = []
 
     async def look(*, topic: str) -> str:

@@ -22,11 +22,11 @@ TOOL_SECONDS = 0.3
 class Result:
     """What one contender took for one shape. `walls` are seconds; requests and tokens are those of one question.
 
-    `form` is how the model wrote it. Tokens are counted by the server: those read in all requests, and those written.
+    `form` is how the model wrote it. `tokens_in` are read in all requests together, `tokens_out` are written.
     """
 
     name: str
-    version: str
+    version: str | None
     shape: str
     form: str
     walls: tuple[float, ...]
@@ -60,16 +60,17 @@ class Contender:
         scripts = self.peer.scripts(shape)
         trials = [await self._wall(shape, script) for script in scripts]
         script = scripts[trials.index(min(trials))]
+        before = len(self._server.requests)
         walls = [await self._wall(shape, script) for _ in range(runs)]
-        requests = [logged.request for logged in self._server.requests[-len(script.replies) :]]
+        requests = [logged.request for logged in self._server.requests[before:]]
         return Result(
             self.peer.name,
-            self.peer.version or "",
+            self.peer.version,
             shape.name,
             script.form,
             tuple(walls),
-            len(requests),
-            sum(request.prompt_tokens for request in requests),
+            len(requests) // runs,
+            sum(request.prompt_tokens for request in requests) // runs,
             script.tokens,
         )
 

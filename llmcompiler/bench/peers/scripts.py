@@ -32,8 +32,19 @@ class Script:
 
 
 def plan(shape: Shape) -> tuple[Script, ...]:
-    """Return the script for ourselves: a plan, then the joiner's reply."""
-    return (Script("plan", (Reply(shape.plan()), Reply(JOINER))),)
+    """Return the scripts for ourselves: a plan, in the shape's order or level by level, then the joiner's reply."""
+    by_level = [id for level in shape.levels for id in level]
+    texts = _distinct({"plan": shape.plan(), "plan, level by level": _plan(shape, by_level)})
+    return tuple(Script(form, (Reply(text), Reply(JOINER))) for form, text in texts.items())
+
+
+def _plan(shape: Shape, order: Sequence[int]) -> str:
+    numbers = {id: number for number, id in enumerate(order, 1)}
+    lines = []
+    for id, number in numbers.items():
+        refs = tuple(f"${{{numbers[one]}}}" for one in shape.inputs[id - 1])
+        lines.append(f'{number}. look("{shape.topic(id, refs)}")')
+    return "\n".join([*lines, f"{len(lines) + 1}. join()"])
 
 
 def tool_loop(shape: Shape) -> tuple[Script, ...]:
@@ -44,10 +55,17 @@ def tool_loop(shape: Shape) -> tuple[Script, ...]:
 
 def code(shape: Shape) -> tuple[Script, ...]:
     """Return the scripts for code mode, one for each way to write the code: one call of `run_code`, then the answer."""
-    return tuple(
-        Script(form, (Reply(tool_calls=[ToolCall("run_code", json.dumps({"code": write(shape)}))]), Reply(ANSWER)))
-        for form, write in FORMS.items()
-    )
+    texts = _distinct({form: write(shape) for form, write in FORMS.items()})
+    calls = {form: ToolCall("run_code", json.dumps({"code": text})) for form, text in texts.items()}
+    return tuple(Script(form, (Reply(tool_calls=[call]), Reply(ANSWER))) for form, call in calls.items())
+
+
+def _distinct(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the first form of each text."""
+    forms: dict[str, str] = {}
+    for form, text in texts.items():
+        forms.setdefault(text, form)
+    return {form: text for text, form in forms.items()}
 
 
 def _native_call(shape: Shape, id: int) -> ToolCall:
