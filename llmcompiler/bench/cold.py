@@ -37,26 +37,27 @@ _SCRIPT = Script(Reply('1. look("a")\n2. join()'), Reply("Action: Finish(done)")
 _LOADED = f"import json, sys, llmcompiler; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
 
 
-def first_requests(script: str, runs: int) -> list[float]:
+def first_requests(script: str, runs: int, warm_ups: int = 1) -> list[float]:
     """Return for each run the seconds from the start of a fresh process with `script` to its first request's arrival.
 
-    The script finds the server in OPENAI_BASE_URL, with a key. The first run, which may write bytecode, is not counted.
+    The script finds the server in OPENAI_BASE_URL, with a key. The first `warm_ups` are not counted: they
+    may write bytecode.
     """
     seconds = []
     with ServerProcess(_SCRIPT) as server:
         environment = {**child_environment(), "OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "none"}
-        for _ in range(runs + 1):
+        for _ in range(warm_ups + runs):
             before = len(server.requests)
             start = monotonic()
             subprocess.run([sys.executable, "-c", script], env=environment, check=True)
             seconds.append(server.requests[before].at - start)
-    return seconds[1:]
+    return seconds[warm_ups:]
 
 
-def cold_start(runs: int) -> list[Row]:
+def cold_start(runs: int, warm_ups: int = 1) -> list[Row]:
     """Return our cold start beside the bare client's, and which heavy packages `import llmcompiler` loads."""
     what = f"from the start of a process to the arrival of its first request, {runs} processes; bytecode is cached"
-    ours, bare = first_requests(OURS, runs), first_requests(OPENAI, runs)
+    ours, bare = first_requests(OURS, runs, warm_ups), first_requests(OPENAI, runs, warm_ups)
     return [
         Row("cold start", what, spread(ours), "s", statistics.median(bare)),
         Row("  openai's client alone", what, spread(bare), "s"),

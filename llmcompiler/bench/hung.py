@@ -44,7 +44,7 @@ def hung(runs: int, count: int = 100, timeout: float = 1.0) -> list[Row]:
     rows = []
     for tier in ("thread", "process"):
         told = [_child(tier, count, timeout) for _ in range(fewer(runs))]
-        name = f"{count} hung {tier} tools"
+        name = f"{count} hung {'threads' if tier == 'thread' else 'processes'}"
         what = f"{count} hung tools ({tier}) beside {count} good ones, async and sync, in {len(told)} child processes"
         for key, said, limit in (
             ("good", "good ones late", 50.0),

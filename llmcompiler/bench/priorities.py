@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from statistics import fmean
 
-from llmcompiler.bench.row import Row, cited
+from llmcompiler.bench.row import Row
 from llmcompiler.bench.shapes import plan_text
 from llmcompiler.execution.limits import Limits
 from llmcompiler.strategies.compiler import LLMCompiler
@@ -91,8 +91,6 @@ def slots_short(runs: int, dags: int = 500, agents: int = 10) -> list[Row]:
     return [
         Row("slots short, durations learnt", what, {"mean": fmean(learnt), "worst": max(learnt)}, "x", limit=1.02),
         *told,
-        cited("  prototype, first come", "x", mean=1.078),
-        cited("  prototype, true durations", "x", mean=1.005),
     ]
 
 

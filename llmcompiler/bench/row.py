@@ -68,6 +68,6 @@ def fewer(runs: int) -> int:
 Measure: TypeAlias = Callable[[int], list[Row]]  # takes the number of counted runs that was asked for
 
 
-def cited(name: str, unit: str, **figures: float) -> Row:
+def cited(name: str, figures: Mapping[str, float], unit: str) -> Row:
     """Return a row of what others have published; `name` says who, and about what."""
     return Row(name, "published by others, not measured here", figures, unit, source="cited")

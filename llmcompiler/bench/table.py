@@ -40,8 +40,8 @@ def as_table(rows: Sequence[Row]) -> "Table":
     table = Table(
         "measure", "figures", "bound", "limit", "", box=None, padding=(0, 1, 0, 0), caption=caption, width=WIDTH
     )
-    for column, width in zip(table.columns, (36, 32, 16, 9, 8), strict=True):
-        column.width = width - 1
+    for column, width in zip(table.columns, (35, 29, 15, 8, 8), strict=True):
+        column.width = width
     for row in rows:
         mark = row.source if row.source != "measured" else _MARKS[row.is_ok]
         style = None if row.source == "measured" else "dim"

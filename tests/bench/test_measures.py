@@ -37,8 +37,8 @@ MEASURES: dict[str, tuple[Measure, Sequence[str]]] = {
     "hung": (
         partial(hung.hung, count=4, timeout=0.2),
         [
-            f"4 hung {tier} tools, {what}"
-            for tier in ("thread", "process")
+            f"4 hung {tier}, {what}"
+            for tier in ("threads", "processes")
             for what in ("good ones late", "past deadline", "exit")
         ],
     ),
@@ -49,8 +49,6 @@ MEASURES: dict[str, tuple[Measure, Sequence[str]]] = {
             "  first come",
             "  all tools alike",
             "  true durations",
-            "  prototype, first come",
-            "  prototype, true durations",
         ],
     ),
     "memory": (partial(memory.memory, count=50), ["memory a task, finished", "memory a task, all in flight"]),
@@ -58,7 +56,10 @@ MEASURES: dict[str, tuple[Measure, Sequence[str]]] = {
         partial(reading.reading, sizes=(1_000, 2_000, 4_000)),
         ["parser, 0.002 MB", "parser, 0.004 MB slower than 0.001 MB"],
     ),
-    "cold start": (cold.cold_start, ["cold start", "  openai's client alone", "heavy packages the import loads"]),
+    "cold start": (
+        partial(cold.cold_start, warm_ups=0),
+        ["cold start", "  openai's client alone", "heavy packages the import loads"],
+    ),
 }
 
 

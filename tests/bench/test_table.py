@@ -13,7 +13,7 @@ from llmcompiler.bench.table import WIDTH, as_json, as_table
 WALL = Row("shape", "a run", {"median": 1.5, "worst": 2.0}, "s", bound=1.25, limit=1.625)
 SLOW = Row("dispatch [a task]", "a run", {"least": 70.0}, "us", limit=30.0)
 SPEED = Row("parser", "a text", {"best": 2.5}, "MB/s", limit=2.0, at_least=True)
-OTHER = cited("  original", "s", least=1.0, most=2.0)
+OTHER = cited("  original", {"least": 1.0, "most": 2.0}, "s")
 
 
 @pytest.mark.parametrize(
