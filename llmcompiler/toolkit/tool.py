@@ -15,6 +15,7 @@ from tenacity.wait import wait_base
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.tools import Effect, Policy, Tier, ToolSpec
 from llmcompiler.plan.values import Json
+from llmcompiler.toolkit.results import returned_schema, rule_of
 from llmcompiler.toolkit.schema import ArgumentSchema, schema_problem
 
 P = ParamSpec("P")
@@ -32,6 +33,7 @@ class Tool(Generic[P, R]):
         self.spec = spec
         self.wait = wait
         self.schema = ArgumentSchema(spec.parameters)
+        self.rule = rule_of(spec)
         self.is_async = _is_async(function)
         # Coroutine functions run on the loop, others in threads, unless the policy says where.
         self.tier: Tier = spec.policy.isolate or ("loop" if self.is_async else "thread")
@@ -60,6 +62,11 @@ class Tool(Generic[P, R]):
         spec = replace(self.spec, policy=replace(self.spec.policy, **changes))
         return _checked(Tool(self.function, spec, wait=self.wait))
 
+    def with_returns(self, returns: Any) -> "Tool[P, R]":
+        """Return the same tool with a JSON schema, or a type that has one, for its results; None for none."""
+        spec = replace(self.spec, returns=returned_schema(returns, self.spec.name))
+        return Tool(self.function, spec, wait=self.wait)
+
 
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
@@ -78,6 +85,8 @@ def tool(
     concurrency: int | None = None,
     isolate: Tier | None = None,
     expected: float | None = None,
+    returns: Any = None,
+    error_field: str | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -95,21 +104,32 @@ def tool(
     concurrency: int | None = None,
     isolate: Tier | None = None,
     expected: float | None = None,
+    returns: Any = None,
+    error_field: str | None = None,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a function a tool. Without options use it bare: `@tool`.
 
     name, description: the function's own unless given. parameters: a JSON schema in place of the signature's.
     effect: `read`, `idempotent`, `write` or undeclared. timeout: seconds per attempt, None for no limit. retries: extra
     attempts, with `wait` (a tenacity wait strategy; jittered exponential by default) between them. concurrency: calls at
-    once. isolate: `loop`, `thread` or `process`. expected: seconds that a call usually takes.
+    once. isolate: `loop`, `thread` or `process`. expected: seconds that a call usually takes. returns: what it gives, as a
+    JSON schema or a type; any other result is a failure. error_field: a field in which a result reports an error.
     Raises `UsageError` for a definition that cannot work.
     """
-    policy = Policy(timeout=timeout, retries=retries, concurrency=concurrency, isolate=isolate, expected=expected)
+    policy = Policy(
+        timeout=timeout,
+        retries=retries,
+        concurrency=concurrency,
+        isolate=isolate,
+        expected=expected,
+        error_field=error_field,
+    )
 
     def make(function: Callable[P, R]) -> Tool[P, R]:
-        return _make(
+        made = _make(
             function, policy, name=name, description=description, parameters=parameters, effect=effect, wait=wait
         )
+        return made if returns is None else made.with_returns(returns)
 
     return make if function is None else make(function)
 
@@ -183,6 +203,8 @@ def _check_policy(name: str, policy: Policy) -> None:
             raise UsageError(f"tool {name}: {what} must be a whole number; it is {count!r}")
         if count is not None and count < least:
             raise UsageError(f"tool {name}: {what} must be {least} or more; it is {count}")
+    if policy.error_field is not None and not (isinstance(policy.error_field, str) and policy.error_field):
+        raise UsageError(f"tool {name}: error_field must be the name of a field; it is {policy.error_field!r}")
     if policy.isolate not in (None, "loop", "thread", "process"):
         raise UsageError(f"tool {name}: isolate {policy.isolate!r} is none of loop, thread, process")
 
