@@ -195,7 +195,7 @@ def _instance(found: Any, init: Mapping[str, Any] | None) -> Any:
 
 
 def _revised(tool: Tool[..., Any], section: ToolSection) -> Tool[..., Any]:
-    named = ("name", "description", "effect", "parameters")
+    named = ("name", "description", "effect", "parameters", "returns")
     spec = {name: getattr(section, name) for name in named if getattr(section, name) is not None}
     return tool.revised(spec, section.policy)
 

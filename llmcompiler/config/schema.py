@@ -151,11 +151,13 @@ class ToolSection(_Section):
     expected: Seconds | None = None
     cache: Annotated[CacheSection, BeforeValidator(_cached)] | None = None
     parameters: dict[str, Any] | None = None
+    returns: dict[str, Any] | None = None
+    error_field: Text | None = None
 
     @property
     def policy(self) -> dict[str, Any]:
         """Return the fields of the policy that this file sets; a `timeout: null` sets it to no limit."""
-        named = ("timeout", "retries", "rate", "concurrency", "isolate", "expected")
+        named = ("timeout", "retries", "rate", "concurrency", "isolate", "expected", "error_field")
         said = {name: getattr(self, name) for name in named if name in self.model_fields_set}
         return said | ({"cache": Cache(self.cache.ttl, self.cache.size)} if self.cache else {})
 

@@ -26,7 +26,7 @@ from llmcompiler.journal.journal import Journal
 from llmcompiler.plan.outcomes import Failed, Outcome, Succeeded, failed
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.tools import Effect
-from llmcompiler.plan.values import Json, MissingField, copied, substitute
+from llmcompiler.plan.values import Json, MissingField, copied, is_big, substitute
 from llmcompiler.scheduling.messages import (
     AttemptEnded,
     Command,
@@ -217,7 +217,7 @@ class Driver:
             case Succeeded({"kept": dict(kept), "own": dict(own)}):
                 self._begin(id, attempt, kept, own)
             case _:
-                self._done(id, attempt, copies)
+                self._judged(id, attempt, copies)
 
     def _begin(self, id: int, attempt: int, arguments: dict[str, Json], own: dict[str, Json]) -> None:
         """Start the call, `own` being the tool's copy of the arguments."""
@@ -295,7 +295,20 @@ class Driver:
         if self._running.get(id, _NO_CALL)[0] != attempt:
             return  # given up in the meantime
         del self._running[id]
-        self._attempt_over(id, attempt, outcome)
+        rule = self._shop.registry[self.tasks[id].tool].rule
+        if rule is None or not isinstance(outcome, Succeeded):
+            self._attempt_over(id, attempt, outcome)
+        elif is_big(outcome.value):
+            judging = self._shop.executors.work(partial(rule.judge, outcome.value), partial(self._judged, id, attempt))
+            self._running[id] = attempt, judging
+        else:
+            self._attempt_over(id, attempt, rule.judge(outcome.value))
+
+    def _judged(self, id: int, attempt: int, outcome: Outcome) -> None:
+        """Work on a big value ended the attempt; called on the loop."""
+        if self._running.get(id, (0, None))[0] == attempt:
+            del self._running[id]
+            self._attempt_over(id, attempt, outcome)
 
     def _expire(self, id: int, attempt: int) -> None:
         timeout = self._tools[self.tasks[id].tool].spec.policy.timeout

@@ -16,7 +16,7 @@ from llmcompiler.execution.border import Ended, abandon_task, converted, describ
 from llmcompiler.execution.processes import ProcessExecutor, target_of
 from llmcompiler.execution.threads import ThreadExecutor, Work
 from llmcompiler.execution.watchdog import TOOL_PREFIX
-from llmcompiler.plan.outcomes import Failed, Outcome
+from llmcompiler.plan.outcomes import Failed, Outcome, Succeeded
 from llmcompiler.plan.tools import Tier
 from llmcompiler.plan.values import Json, is_big
 from llmcompiler.toolkit.convert import NotPlain, snapshot
@@ -70,6 +70,8 @@ class LoopCall:
             outcome = Failed(describe(error))
         if not self.is_abandoned:
             done(outcome)
+        elif isinstance(outcome, Succeeded):
+            self._executor.discarded += 1
 
     async def _converted_big(self, value: object) -> Ended:
         """Convert a big result in a thread, from a snapshot, so that the tool's own code cannot change it meanwhile.
@@ -106,6 +108,7 @@ class LoopExecutor:
 
     def __init__(self, data: ThreadExecutor) -> None:
         self.data = data
+        self.discarded = 0  # values that came after their calls were abandoned
         self._leaving: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
 
@@ -160,6 +163,11 @@ class Executors:
     def abandoned(self) -> int:
         """Return how many calls were given up and still hang, on the loop and in threads."""
         return self.loop.abandoned + self.threads.abandoned
+
+    @property
+    def discarded(self) -> int:
+        """Return how many calls have given something after they were given up; nobody saw it."""
+        return self.loop.discarded + self.threads.discarded
 
     def start(self, tool: Tool[..., Any], arguments: dict[str, Json], done: Done) -> Call:
         """Begin a call in the tool's tier. `done` is called once, on the running loop, unless the call is abandoned.

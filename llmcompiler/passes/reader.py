@@ -8,11 +8,12 @@ Ids: the planner's own numbers are *raw*; a round that restarts at 1 after earli
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from llmcompiler.passes.check import check_task, text_references
+from llmcompiler.passes.fields import unknown_fields
 from llmcompiler.plan.diagnostics import Diagnostic, Span
 from llmcompiler.plan.parser import CallRefused, Item, JoinRead, NoteRead, PlanParser, TaskRead
 from llmcompiler.plan.tasks import Task
@@ -279,6 +280,7 @@ class PlanReader:
                 draft.errors.append(Diagnostic("ambiguous_reference", said, draft.span, remedy, task_id=draft.raw))
             elif raw != draft.raw and (raw in self._accepted or self._draft_of(raw) is not None):
                 draft.names[raw] = self._id(raw)
+                draft.errors += self._unknown_fields(draft.task, raw, draft.span)
             elif raw in self._known:
                 draft.names[raw] = raw
             elif raw == draft.raw:
@@ -286,6 +288,12 @@ class PlanReader:
                 draft.errors.append(Diagnostic("self_reference", said, draft.span, task_id=raw))
             else:
                 draft.unread.append(raw)
+
+    def _unknown_fields(self, task: Task, given: int, span: Span) -> Iterator[Diagnostic]:
+        draft = self._draft_of(given)
+        producer = self._accepted.get(given) or (draft.task if draft and not draft.errors else None)
+        spec = self._tools.specs.get(producer.tool) if self._tools and producer else None
+        return iter(()) if spec is None else unknown_fields(task, given, spec, span)
 
     def _settle(self, draft: _Draft, inputs: Mapping[int, frozenset[int]], *, forward: bool = False) -> Reading:
         """The text has ended: a ref to a later task is an error (in a plan), a quoted one to no task is text."""

@@ -10,7 +10,7 @@ ErrorKind: TypeAlias = Literal[
     "timeout",  # the attempt outlived its timeout
     "arguments",  # a value handed over does not fit the schema
     "missing_field",  # a ref's path leads nowhere in the value
-    "value",  # the tool returned what cannot be JSON data
+    "value",  # the tool returned what cannot be JSON data, or what its declared schema forbids
     "crash",  # the tool's process died
     "plan",  # the task was diagnosed and never repaired
     "dropped",  # the plan was cut before its join, so the task was not started

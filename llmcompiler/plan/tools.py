@@ -54,6 +54,7 @@ class Policy:
     expected: float | None = None
     rate: Rate | None = None
     cache: Cache | None = None
+    error_field: str | None = None  # a result in which this field says something is a failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
     effect: Effect = Effect.UNDECLARED
     policy: Policy = field(default_factory=Policy)
+    returns: Mapping[str, Any] | None = None  # the JSON schema of its results, if it is declared
 
     @property
     def properties(self) -> Mapping[str, Any]:

@@ -183,7 +183,8 @@ def weight(value: object, limit: int = BIG) -> int:
         elif isinstance(item, (list, tuple, dict)):
             if steps + len(item) > limit:
                 return limit + 1
-            waiting.extend(item.values() if isinstance(item, dict) else item)
+            waiting.extend(item)
+            waiting.extend(item.values() if isinstance(item, dict) else ())
     return steps
 
 

@@ -182,7 +182,10 @@ class LLMCompiler:
             examples=show_examples(usable),
         )
         return PlannerPrompts(
-            system=system, repair=bundled_prompt("compiler/repair"), replan=bundled_prompt("compiler/replan")
+            system=system,
+            repair=bundled_prompt("compiler/repair"),
+            replan=bundled_prompt("compiler/replan"),
+            examples=tuple(usable),
         )
 
 

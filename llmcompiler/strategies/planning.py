@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from llmcompiler.errors import LimitReached, ModelError, NotAPlan, StreamCut
 from llmcompiler.journal.events import PlanClosed, PlanStarted, PlanText
 from llmcompiler.models.model import Message, Model, Prompt
+from llmcompiler.passes.echo import echo_notes
 from llmcompiler.passes.parse import not_a_plan
 from llmcompiler.passes.reader import PlanReader, Reading
 from llmcompiler.plan.diagnostics import render
@@ -37,11 +38,12 @@ class PlanSink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerPrompts:
-    """The planner's template, filled, and those of its follow-up requests."""
+    """The planner's template, filled, with the examples that are in it, and those of its follow-up requests."""
 
     system: str
     repair: str
     replan: str
+    examples: tuple[tuple[str, str], ...] = ()
 
 
 class Planner:
@@ -140,6 +142,7 @@ class Planner:
 
     def _close(self, reader: PlanReader, sink: PlanSink) -> None:
         sink.take(reader.close())
+        reader.notes += echo_notes(reader.text, self._run.question, self._prompts.examples)
         self._run.journal.emit(
             PlanClosed,
             reader.is_complete,

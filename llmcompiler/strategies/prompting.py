@@ -48,12 +48,14 @@ def _describe(registry: Registry, name: str) -> str:
     spec = registry[name].spec
     text = " ".join(spec.description.split())
     effect = f" [effect: {spec.effect}]" if spec.effect not in (Effect.READ, Effect.UNDECLARED) else ""
-    lines = [f"- {signature(spec)}{': ' + text if text else ''}{effect}"]
+    gives = f" -> {_shape(spec.returns)}" if spec.returns is not None else ""
+    lines = [f"- {signature(spec)}{gives}{': ' + text if text else ''}{effect}"]
     for key, schema in spec.properties.items():
         shape = _shape(schema)
         said = ", ".join(filter(None, ("" if shape == type_text(schema) else shape, _said(schema))))
         lines += [f"  {key}: {said}"] if said else []
-    lines += [f"  {key}: {_shape(schema)}" for key, schema in spec.parameters.get("$defs", {}).items()]
+    definitions = {**spec.parameters.get("$defs", {}), **(spec.returns or {}).get("$defs", {})}
+    lines += [f"  {key}: {_shape(schema)}" for key, schema in definitions.items()]
     return "\n".join(lines)
 
 

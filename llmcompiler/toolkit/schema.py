@@ -5,7 +5,7 @@ integer, "true" to a boolean, anything but null to its JSON text. Nothing is eve
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from functools import cache, cached_property
@@ -14,17 +14,8 @@ from typing import Any
 from llmcompiler.plan.showing import shown
 from llmcompiler.plan.tools import Problem
 from llmcompiler.plan.values import Json, Ref, Text, Value, text_of
+from llmcompiler.toolkit.shapes import FITS, shape_check
 
-_FITS: dict[str, Callable[[Any], bool]] = {
-    "string": lambda value: isinstance(value, str),
-    "integer": lambda value: type(value) is int,
-    "number": lambda value: type(value) in (int, float),
-    "boolean": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-}
-_SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "type"})
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _PASSES = 10  # a converted value may uncover another one that does not fit, seldom more than once
@@ -58,7 +49,7 @@ class ArgumentSchema:
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self._parameters = parameters
-        self._simple = {name: _simple_type(schema) for name, schema in parameters.get("properties", {}).items()}
+        self._plain = {name: shape_check(schema) for name, schema in parameters.get("properties", {}).items()}
         self._required = frozenset(parameters.get("required", ()))
         self._others = set(parameters) - {
             "type",
@@ -71,9 +62,7 @@ class ArgumentSchema:
 
     @cached_property
     def _validator(self) -> Any:
-        from referencing import Registry
-
-        return _validator_class()(dict(self._parameters), registry=Registry())  # without it $refs are fetched
+        return validator_of(self._parameters)
 
     def problems(self, arguments: Mapping[str, Value]) -> list[Problem]:
         """Return what is wrong with the literals; refs pass, since their values are not known yet."""
@@ -115,18 +104,10 @@ class ArgumentSchema:
         if self._others or not self._required <= data.keys():
             return False
         for name, value in data.items():
-            kind = self._simple.get(name, "?")
-            if kind == "?" or not (kind == "" or value is _HOLE or _FITS[kind](value)):
+            fits = self._plain.get(name)
+            if fits is None or not (value is _HOLE or fits(value)):
                 return False
         return True
-
-
-def _simple_type(schema: Any) -> str:
-    """Return the one type that a property's schema asks for, "" if it asks for nothing, "?" if it asks for more."""
-    if not isinstance(schema, Mapping) or not schema.keys() <= _SAYS_NOTHING:
-        return "" if schema is True else "?"
-    kind = schema.get("type", "")
-    return kind if kind == "" or (isinstance(kind, str) and kind in _FITS) else "?"
 
 
 def _holed(value: Value) -> Any:
@@ -142,8 +123,15 @@ def _holed(value: Value) -> Any:
     return value
 
 
+def validator_of(schema: Mapping[str, Any]) -> Any:
+    """Return a validator that lets holes pass and fetches nothing."""
+    from referencing import Registry
+
+    return validator_class()(dict(schema), registry=Registry())  # without it $refs are fetched
+
+
 @cache
-def _validator_class() -> Any:
+def validator_class() -> Any:
     """Return a 2020-12 validator that lets holes pass. Imported here: 60 ms that simple schemas do not need.
 
     To JSON schema 3.0 is an integer; to a Python function that asks for an int it is none.
@@ -158,15 +146,20 @@ def _validator_class() -> Any:
 
 def schema_problem(parameters: object) -> str:
     """Return why a JSON schema cannot be that of a tool's arguments, "" if it can."""
+    if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
+        return f"expected one of type object, found {str(parameters)[:100]}"
+    return any_schema_problem(parameters)
+
+
+def any_schema_problem(given: Mapping[str, Any]) -> str:
+    """Return why a mapping is no JSON schema that can be used, "" if it is one."""
     from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.exceptions import SchemaError
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
-    if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
-        return f"expected one of type object, found {str(parameters)[:100]}"
-    schema = dict(parameters)
+    schema = dict(given)
     try:
         # No formats: a pattern may be of another dialect than Python's.
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
@@ -230,10 +223,11 @@ def _problem(error: Any) -> Problem:
     path = list(error.absolute_path)
     inside = "".join(f"[{step!r}]" for step in path[1:])
     where = f"at {inside}: " if inside else ""
-    return Problem(str(path[0]) if path else None, where + _say(error))
+    return Problem(str(path[0]) if path else None, where + said(error))
 
 
-def _say(error: Any) -> str:
+def said(error: Any) -> str:
+    """Return what a validator's error says, in a few words: what was expected and what was found."""
     instance = repr(error.instance) if isinstance(error.instance, _TextHole) else _shown(error.instance)
     match error.validator:
         case "type":
@@ -258,7 +252,7 @@ def _shown(value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    return next((name for name, fits in _FITS.items() if fits(value)), "number")
+    return next((name for name, fits in FITS.items() if fits(value)), "number")
 
 
 def _convert(error: Any, arguments: dict[str, Json]) -> bool:

@@ -18,6 +18,7 @@ from llmcompiler.plan.tools import Cache, Effect, Policy, Rate, Tier, ToolSpec
 from llmcompiler.plan.values import Json
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
 from llmcompiler.toolkit.langchain import adapted, is_base_tool
+from llmcompiler.toolkit.results import returned_schema, rule_of
 from llmcompiler.toolkit.schema import ArgumentSchema, schema_problem
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Tool(Generic[P, R]):
         self.spec = spec
         self.wait = wait
         self.schema = ArgumentSchema(spec.parameters)
+        self.rule = rule_of(spec)
         self.is_async = _is_async(function)
         # Coroutine functions run on the loop, others in threads, unless the policy says where.
         self.tier: Tier = spec.policy.isolate or ("loop" if self.is_async else "thread")
@@ -65,6 +67,8 @@ class Tool(Generic[P, R]):
         """Return the same tool with these fields of its spec and of its policy. Raises `UsageError` as `tool` does."""
         if "parameters" in spec:
             _given(spec["parameters"], self.spec.name)
+        if "returns" in spec:
+            spec = {**spec, "returns": returned_schema(spec["returns"], self.spec.name)}
         changed = replace(self.spec, **spec, policy=replace(self.spec.policy, **policy))
         return _checked(Tool(self.function, changed, wait=self.wait))
 
@@ -102,6 +106,8 @@ def tool(
     expected: float | None = None,
     rate: str | Rate | None = None,
     cache: float | Cache | None = None,
+    returns: Any = None,
+    error_field: str | None = None,
 ) -> ToolMaker: ...
 
 
@@ -121,6 +127,8 @@ def tool(
     expected: float | None = None,
     rate: str | Rate | None = None,
     cache: float | Cache | None = None,
+    returns: Any = None,
+    error_field: str | None = None,
 ) -> Any:
     """Make a function, or a LangChain `BaseTool`, a tool. Without options use it bare: `@tool`.
 
@@ -129,7 +137,8 @@ def tool(
     attempts, with `wait` (a tenacity wait strategy; jittered exponential by default) between them. concurrency: calls at
     once. isolate: `loop`, `thread` or `process`. expected: seconds that a call usually takes. rate: how many calls may
     begin within a time, such as `"5/s"` or `"100/min"`. cache: seconds for which the value of a call serves identical
-    ones, also in later runs of the agent; for `effect="read"` only.
+    ones, also in later runs of the agent; for `effect="read"` only. returns: what it gives, as a JSON schema or a type;
+    any other result is a failure. error_field: a field in which a result reports an error.
     Raises `UsageError` for a definition that cannot work.
     """
     policy = Policy(
@@ -140,12 +149,14 @@ def tool(
         expected=expected,
         rate=rate_of(rate) if isinstance(rate, str) else rate,
         cache=cache if isinstance(cache, Cache | None) else Cache(seconds_of(cache)),
+        error_field=error_field,
     )
 
     def make(function: Any) -> Tool[..., Any]:
-        return _make(
+        made = _make(
             function, policy, name=name, description=description, parameters=parameters, effect=effect, wait=wait
         )
+        return made if returns is None else made.revised({"returns": returns}, {})
 
     return make if function is None else make(function)
 
@@ -239,6 +250,8 @@ def _check_policy(name: str, policy: Policy) -> None:
         if count is not None and count < least:
             raise UsageError(f"tool {name}: {what} must be {least} or more; it is {count}")
     _check_amounts(name, policy)
+    if policy.error_field is not None and not (isinstance(policy.error_field, str) and policy.error_field):
+        raise UsageError(f"tool {name}: error_field must be the name of a field; it is {policy.error_field!r}")
     if policy.isolate not in (None, "loop", "thread", "process"):
         raise UsageError(f"tool {name}: isolate {policy.isolate!r} is none of loop, thread, process")
 

@@ -183,7 +183,7 @@ def compiled(tools: Iterable[object], *replies: ScriptedReply, real: bool = Fals
     async def work() -> Ran:
         with ScriptedModel(replies) as model:
             async with asyncio.timeout(20 if real else None):
-                return await ran(LLMCompiler(model, list(tools), examples=[], **options), model.prompts)
+                return await ran(LLMCompiler(model, list(tools), **{"examples": [], **options}), model.prompts)
 
     return asyncio.run(work()) if real else run_virtual(work())
 

@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from collections import OrderedDict, defaultdict, namedtuple
+from collections import Counter, OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, RootModel, computed_field, field_serializer
 
-from llmcompiler.toolkit.convert import MAX_DEPTH, MAX_DIGITS, NotJson, to_json
+from llmcompiler.toolkit.convert import MAX_DEPTH, MAX_DIGITS, NotJson, NotPlain, snapshot, to_json
 
 
 class Colour(Enum):
@@ -389,3 +389,27 @@ def test_plain_data_is_copied_as_it_is(value):
 def test_a_decimal_keeps_its_exact_value(value):
     number = to_json(value)
     assert Decimal(number if isinstance(number, str) else repr(number)) == value
+
+
+def test_a_snapshot_shares_nothing_and_converts_to_the_same():
+    value = {"a": [1, ["x", {"b": (1.5, None)}]], "c": {}, "d": [True], 1: [[]]}
+    copy = snapshot(value)
+    before = to_json(value)
+    value["a"][1][1]["b"] = 2
+    value["a"][1].clear()
+    value["d"].append([])
+    value["c"]["new"] = 1
+    assert to_json(copy) == before
+
+
+@pytest.mark.parametrize("value", [[Decimal(1)], {"a": [object()]}, [[{1}]], Counter("a"), IntEnum("E", "a")(1)])
+def test_what_is_more_than_plain_data_has_no_snapshot(value):
+    with pytest.raises(NotPlain):
+        snapshot(value)
+
+
+def test_what_leads_back_to_itself_has_no_snapshot():
+    value = []
+    value += [value, value]
+    with pytest.raises(NotPlain):
+        snapshot(value)
