@@ -50,7 +50,7 @@ def as_table(rows: Sequence[Row]) -> "Table":
 
 
 def _figures(row: Row) -> str:
-    told = ", ".join(f"{name} {value:,.4g}" for name, value in row.figures.items())
+    told = ", ".join(f"{name} {value:,.{4 if value >= 1 else 3}g}" for name, value in row.figures.items())
     return f"{told} {row.unit}".strip()
 
 
