@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 	  (echo "llmcompiler needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	@touch $(STAMP)
 
 demo: $(STAMP)

@@ -178,6 +178,7 @@ def bench(
 ) -> None:
     """Measure what the framework costs, against the least time possible. The model is scripted, served over loopback."""
     from llmcompiler.bench import overhead, table
+    from llmcompiler.bench.peers.compare import missing
 
     if suite != "overhead":
         _wrong_use(f"there is no suite {suite!r}; known: overhead")
@@ -187,6 +188,8 @@ def bench(
         _print_json(table.as_json(rows))
     else:
         out.print(table.as_table(rows), width=table.WIDTH, crop=False)
+        for name, how in missing().items():
+            out.print(Text(f"{name}: {how}"), soft_wrap=True)
 
 
 def main() -> None:

@@ -6,20 +6,12 @@ import subprocess
 import sys
 from time import monotonic
 
+from llmcompiler.bench.peers import installed
 from llmcompiler.bench.row import Row, spread
 from llmcompiler.bench.serving import Script, ServerProcess, child_environment
+from llmcompiler.bench.shapes import JOINER, plan_text
 from llmcompiler.testing.server import Reply, Timing
 
-OURS = """
-from llmcompiler import LLMCompiler, tool
-
-@tool(effect="read")
-async def look(topic: str) -> str:
-    "Return something about a topic."
-    return "found"
-
-LLMCompiler("openai:scripted", [look]).run("Which topic is the largest?")
-"""
 OPENAI = """
 import asyncio
 from openai import AsyncOpenAI
@@ -33,15 +25,15 @@ asyncio.run(main())
 """
 HEAVY = ("openai", "langchain_core", "networkx")
 
-_SCRIPT = Script(Reply('1. look("a")\n2. join()'), Reply("Action: Finish(done)"), Timing())
+_SCRIPT = Script(Reply(plan_text(['look("a")'])), Reply(JOINER), Timing())
 _LOADED = f"import json, sys, llmcompiler; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
 
 
 def first_requests(script: str, runs: int, warm_ups: int = 1) -> list[float]:
     """Return for each run the seconds from the start of a fresh process with `script` to its first request's arrival.
 
-    The script finds the server in OPENAI_BASE_URL, with a key. The first `warm_ups` are not counted: they
-    may write bytecode.
+    The script finds the server in `sys.argv[1]` and in OPENAI_BASE_URL, with a key. The first `warm_ups` are not counted:
+    they may write bytecode.
     """
     seconds = []
     with ServerProcess(_SCRIPT) as server:
@@ -49,18 +41,22 @@ def first_requests(script: str, runs: int, warm_ups: int = 1) -> list[float]:
         for _ in range(warm_ups + runs):
             before = len(server.requests)
             start = monotonic()
-            subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+            command = [sys.executable, "-c", script, server.base_url]
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
             seconds.append(server.requests[before].at - start)
     return seconds[warm_ups:]
 
 
 def cold_start(runs: int, warm_ups: int = 1) -> list[Row]:
-    """Return our cold start beside the bare client's, and which heavy packages `import llmcompiler` loads."""
+    """Return our cold start beside the peers' and the bare client's, and which heavy packages `import llmcompiler` loads."""
     what = f"from the start of a process to the arrival of its first request, {runs} processes; bytecode is cached"
-    ours, bare = first_requests(OURS, runs, warm_ups), first_requests(OPENAI, runs, warm_ups)
+    bare = first_requests(OPENAI, runs, warm_ups)
+    ours, *others = [(peer, first_requests(peer.cold, runs, warm_ups)) for peer in installed()]
+    least = min((statistics.median(seconds) for _, seconds in others), default=None)
     return [
-        Row("cold start", what, spread(ours), "s", statistics.median(bare)),
+        Row("cold start", what, spread(ours[1]), "s", statistics.median(bare), least),
         Row("  openai's client alone", what, spread(bare), "s"),
+        *(Row(f"  {peer.name} {peer.version}", what, spread(seconds), "s") for peer, seconds in others),
         Row(
             "heavy packages the import loads",
             f"{', '.join(HEAVY)}, in a fresh process",

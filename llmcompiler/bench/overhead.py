@@ -5,6 +5,7 @@ from functools import partial
 from types import MappingProxyType
 
 from llmcompiler.bench.cold import cold_start
+from llmcompiler.bench.contests import beside_peers
 from llmcompiler.bench.dispatch import cancelling, chained, independent, sync_tools
 from llmcompiler.bench.hung import hung
 from llmcompiler.bench.memory import memory
@@ -19,6 +20,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         **{shape.name: partial(wall, shape) for shape in SHAPES},
         "published walls": published,
+        "peers": beside_peers,
         "50 questions at once": questions_at_once,
         "stalled planner": stalled_planner,
         "chained no-ops": chained,

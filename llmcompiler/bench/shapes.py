@@ -1,8 +1,28 @@
-"""Shapes: the DAGs of tool calls that every contender of a benchmark has to get through, each in its own format."""
+"""Shapes: the DAGs of tool calls that every contender of a benchmark has to get through, and how fast all else is."""
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from llmcompiler.testing.server import Timing
+
+FOUND = "found"  # what the tool returns, whatever the topic
+ANSWER = "done"
+JOINER = (
+    f"Action: Finish({ANSWER})"  # an ideal joiner's reply: the answer stands in the results, so there is no thought
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the model and the tools are; `stall` is for how long a planner hangs, in seconds like the tools' time."""
+
+    timing: Timing = field(default_factory=lambda: Timing(first_token=0.3, per_token=0.01))
+    tool: float = 0.3
+    stall: float = 2.0
+
+
+PACE = Pace()
 
 
 def plan_text(calls: Iterable[str]) -> str:
@@ -34,10 +54,11 @@ class Shape:
         """Return the argument of call `id`, in which `refs` stand for the results that it needs."""
         return f"topic {id}" if not refs else f"topic {id} after {' and '.join(refs)}"
 
-    def plan(self) -> str:
-        """Return the shape in the plan language, up to its join."""
-        refs = [tuple(f"${{{one}}}" for one in needed) for needed in self.inputs]
-        return plan_text([f'look("{self.topic(id, of)}")' for id, of in enumerate(refs, 1)])
+    def plan(self, order: Sequence[int] | None = None) -> str:
+        """Return the shape in the plan language, up to its join; its calls stand in `order`, else as they are numbered."""
+        numbers = {id: number for number, id in enumerate(order or range(1, len(self.inputs) + 1), 1)}
+        refs = {id: tuple(f"${{{numbers[one]}}}" for one in self.inputs[id - 1]) for id in numbers}
+        return plan_text(f'look("{self.topic(id, of)}")' for id, of in refs.items())
 
 
 def _random_dag(size: int, seed: int) -> tuple[tuple[int, ...], ...]:

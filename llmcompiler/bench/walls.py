@@ -10,26 +10,15 @@ from typing import Any
 from llmcompiler.bench.bound import bound_of
 from llmcompiler.bench.row import Row, cited, fewer, spread
 from llmcompiler.bench.serving import Script, ServerProcess, is_planner
-from llmcompiler.bench.shapes import SHAPES, Shape, plan_text
+from llmcompiler.bench.shapes import FOUND, JOINER, PACE, SHAPES, Pace, Shape, plan_text
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.planning import END_OF_PLAN
-from llmcompiler.testing.server import LoggedRequest, Reply, Stall, Timing, tokenize
+from llmcompiler.testing.server import LoggedRequest, Reply, Stall, tokenize
 from llmcompiler.toolkit.tool import Tool, tool
-
-JOINER = "Thought: everything is known.\nAction: Finish(done)"
 
 _REQUESTS = 2  # one after the other, in a run: the planner's and the joiner's
 _ALLOWED_SECONDS = 0.005  # for each of them
 _STALLED = ('look("first")', 'look("after ${1}")', 'look("other")')  # after the first two the planner hangs
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast the model and the tools are; `stall` is for how long a planner hangs, in seconds like the tools' time."""
-
-    timing: Timing = field(default_factory=lambda: Timing(first_token=0.3, per_token=0.01))
-    tool: float = 0.3
-    stall: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +27,6 @@ class _Times:
 
     begun: dict[str, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
-
-
-PACE = Pace()
 
 
 def wall(shape: Shape, runs: int, pace: Pace = PACE) -> list[Row]:
@@ -73,7 +59,7 @@ def _look(pace: Pace, times: _Times) -> Tool[..., Any]:
         times.begun[topic] = monotonic()
         await asyncio.sleep(pace.tool)
         times.ended[topic] = monotonic()
-        return "found"
+        return FOUND
 
     return look
 
@@ -104,7 +90,7 @@ async def _stalled_planner(runs: int, pace: Pace) -> list[float]:
         for _ in range(runs + 1):  # the first one warms up
             await agent.arun("go")
             planner = [request for request in server.requests if is_planner(request.request)][-1]
-            late.append(1e3 * (times.begun["after found"] - max(_sent_at(planner, ready), times.ended["first"])))
+            late.append(1e3 * (times.begun[f"after {FOUND}"] - max(_sent_at(planner, ready), times.ended["first"])))
     return late[1:]
 
 

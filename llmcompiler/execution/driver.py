@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
 from llmcompiler.execution.bigs import BigValues
 from llmcompiler.execution.border import Ended, Redactor, describe, secrets_in
 from llmcompiler.execution.executors import Call
+from llmcompiler.execution.gates import Gate, Wake
 from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.events import TaskEnded, TaskPlanned, TaskRetrying, TaskStarted
@@ -81,8 +82,8 @@ class Driver:
         self._reads: dict[str, int] = {}  # call -> the read that is running or has succeeded
         self._followers: dict[int, list[int]] = {}  # running read -> tasks that wait to share it
         self._reused: dict[int, int | Literal["cache"]] = {}
-        self._in_gate: dict[int, str] = {}
-        self._at_gate: dict[int, Any] = {}
+        self._in_gate: dict[int, tuple[Gate, ...]] = {}
+        self._at_gate: dict[int, tuple[Gate, Wake]] = {}
 
     # What strategies do
 
@@ -269,26 +270,32 @@ class Driver:
         return True
 
     def _enter(self, id: int, tool: str) -> bool:
-        gate = self._shop.gates.get(tool)
-        if gate is None:
+        """Enter the gates of a tool, all of them or none; a task that may not is told when to try again.
+
+        One gate is the pool of the tool's tier: a call that waits for a thread or a process has not begun, so it holds no
+        slot and its timeout does not run.
+        """
+        gates = self._shop.gates[tool]
+        if not gates:
             return True
-        if id in self._at_gate:
-            del self._at_gate[id]
+        self._at_gate.pop(id, None)
         wake = partial(self._loop.call_soon_threadsafe, self._gate_opened, id)
-        if gate.enter(wake):
-            self._in_gate[id] = tool
-            return True
-        self._at_gate[id] = wake
-        return False
+        for count, gate in enumerate(gates):
+            if not gate.enter(wake):
+                for entered in gates[:count]:
+                    entered.leave()
+                self._at_gate[id] = gate, wake
+                return False
+        self._in_gate[id] = gates
+        return True
 
     def _gate_opened(self, id: int) -> None:
         if id in self._at_gate and id not in self.outcomes:
             self.post(TaskUnparked(id))
 
     def _leave(self, id: int) -> None:
-        tool = self._in_gate.pop(id, None)
-        if tool is not None:
-            self._shop.gates[tool].leave()
+        for gate in self._in_gate.pop(id, ()):
+            gate.leave()
 
     def _done(self, id: int, attempt: int, outcome: Outcome) -> None:
         """An executor reports; called on the loop."""
@@ -356,7 +363,8 @@ class Driver:
         if self._reads:
             self._serve_followers(id, outcome)
         if id in self._at_gate:
-            self._shop.gates[self.tasks[id].tool].withdraw(self._at_gate.pop(id))
+            gate, wake = self._at_gate.pop(id)
+            gate.withdraw(wake)
         self._journal.emit(TaskEnded, id, outcome, attempts, self._reused.get(id))
 
     def _keep(self, id: int, value: Json) -> None:
@@ -390,8 +398,8 @@ class Driver:
             self._timer.cancel()
         for id in list(self._running):
             self._abandon(id)
-        for id, wake in self._at_gate.items():
-            self._shop.gates[self.tasks[id].tool].withdraw(wake)
+        for gate, wake in self._at_gate.values():
+            gate.withdraw(wake)
 
 
 def _call_text(tool: str, arguments: Mapping[str, Json]) -> str:

@@ -265,12 +265,12 @@ class ProcessExecutor:
     """Runs tools in at most `size` processes; safe to use from any thread and any event loop."""
 
     def __init__(self, size: int = 8) -> None:
-        self._size = size
+        self.size = size
         self._begin_afresh()
 
     def _begin_afresh(self) -> None:
-        self._threads = ThreadExecutor(self._size, name="llmcompiler-process")
-        self._fleet = _Fleet(self._size)
+        self._threads = ThreadExecutor(self.size, name="llmcompiler-process")
+        self._fleet = _Fleet(self.size)
         # Also at the interpreter's exit, where no worker may go on with a call.
         weakref.finalize(self, self._fleet.close, busy_too=True)
 
@@ -288,7 +288,7 @@ class ProcessExecutor:
 
     def prestart(self, count: int) -> None:
         """Start workers until there are `count` of them, so that first calls need not wait. Returns at once."""
-        for _ in range(min(count, self._size) - len(self._fleet)):
+        for _ in range(min(count, self.size) - len(self._fleet)):
             self._threads.submit(self._fleet.warm, lambda outcome: None)
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ class ThreadExecutor:
     def __init__(self, size: int = 64, *, name: str = "llmcompiler-tool") -> None:
         if size < 1:
             raise UsageError(f"an executor needs at least one thread, not {size}")
-        self._size = size
+        self.size = size
         self._name = name
         self._numbers = count(1)
         self._begin_afresh()
@@ -113,7 +113,7 @@ class ThreadExecutor:
         with self._lock:
             if self._is_closed:
                 raise UsageError("this executor is closed")
-            is_new = not self._idle and self._seats < self._size
+            is_new = not self._idle and self._seats < self.size
             if is_new:
                 self._seats += 1
             elif self._idle:

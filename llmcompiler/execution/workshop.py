@@ -17,7 +17,7 @@ class Workshop:
     registry: Registry
     executors: Executors = field(default_factory=Executors)
     durations: Durations = field(default_factory=Durations)
-    gates: dict[str, Gate] = field(init=False)
+    gates: dict[str, tuple[Gate, ...]] = field(init=False)
     rates: dict[str, RateGate] = field(init=False)
     caches: dict[str, ResultCache] = field(init=False)
 
@@ -25,7 +25,9 @@ class Workshop:
         for tool in self.registry.values():
             if tool.tier == "process":
                 target_of(tool.function)  # raises now what would else fail each call
+        pools = {"thread": (Gate(self.executors.threads.size),), "process": (Gate(self.executors.processes.size),)}
         policies = {name: tool.spec.policy for name, tool in self.registry.items()}
-        self.gates = {name: Gate(policy.concurrency) for name, policy in policies.items() if policy.concurrency}
+        own = {name: (Gate(policy.concurrency),) for name, policy in policies.items() if policy.concurrency}
+        self.gates = {name: own.get(name, ()) + pools.get(tool.tier, ()) for name, tool in self.registry.items()}
         self.rates = {name: RateGate(policy.rate) for name, policy in policies.items() if policy.rate}
         self.caches = {name: ResultCache(policy.cache) for name, policy in policies.items() if policy.cache}

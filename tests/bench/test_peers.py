@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import UsageError, parse_plan
-from llmcompiler.bench.peers import PEERS, cold_script, installed, ours, scripts, walls
+from llmcompiler import parse_plan
+from llmcompiler.bench.peers import PEERS, installed, ours, scripts
 from llmcompiler.bench.peers.compare import BLOCKING, compare, missing
 from llmcompiler.bench.peers.contest import contender
 from llmcompiler.bench.peers.peer import Ask, Peer
-from llmcompiler.bench.peers.scripts import ANSWER, FORMS, FOUND, JOINER, Script
-from llmcompiler.bench.shapes import SHAPES, Shape
+from llmcompiler.bench.peers.scripts import FORMS, Script
+from llmcompiler.bench.shapes import ANSWER, FOUND, JOINER, SHAPES, Shape
 from llmcompiler.errors import InternalError
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.server import LoopbackServer, Reply, Timing
@@ -178,16 +178,20 @@ def test_an_installed_peer_goes_through_sync_tools(peer: Peer) -> None:
 @each_installed_peer
 def test_a_cold_script_of_an_installed_peer_asks_one_question(peer: Peer) -> None:
     with LoopbackServer(["1. join()", JOINER] if peer is ours.PEER else [ANSWER]) as server:
-        command = [sys.executable, "-c", cold_script(peer.name), server.base_url]
+        command = [sys.executable, "-c", peer.cold, server.base_url]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         server.assert_consumed()
     assert (ran.returncode, ran.stdout.strip()) == (0, ANSWER), ran.stderr
 
 
 def test_walls_are_as_many_as_the_runs_and_no_shorter_than_the_model_and_the_tool_take() -> None:
-    taken = asyncio.run(walls(ours.PEER, Shape("one", ((),)), runs=2))
-    assert len(taken) == 2
-    assert min(taken) > 0.3 + 0.3 + 0.3
+    async def taken() -> tuple[float, ...]:
+        async with contender(ours.PEER) as one:
+            return (await one.take(Shape("one", ((),)), runs=2)).walls
+
+    walls = asyncio.run(taken())
+    assert len(walls) == 2
+    assert min(walls) > 0.3 + 0.3 + 0.3
 
 
 def test_all_are_compared_shape_by_shape_and_then_with_sync_tools() -> None:
@@ -236,10 +240,5 @@ def test_a_peer_that_does_something_else_is_no_measurement() -> None:
 
 @each_peer
 def test_a_cold_script_is_python_that_takes_the_address_of_a_server(peer: Peer) -> None:
-    compile(cold_script(peer.name), peer.name, "exec")
-    assert "sys.argv[1]" in cold_script(peer.name)
-
-
-def test_an_unknown_peer_has_no_cold_script() -> None:
-    with pytest.raises(UsageError, match="no peer 'langchain'"):
-        cold_script("langchain")
+    compile(peer.cold, peer.name, "exec")
+    assert "sys.argv[1]" in peer.cold

@@ -9,13 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from llmcompiler.bench.peers.peer import Ask, Peer
-from llmcompiler.bench.peers.scripts import ANSWER, FOUND, Script
-from llmcompiler.bench.shapes import Shape
+from llmcompiler.bench.peers.scripts import Script
+from llmcompiler.bench.shapes import ANSWER, FOUND, PACE, Shape
 from llmcompiler.errors import InternalError
 from llmcompiler.testing.server import LoopbackServer, Reply, Timing
-
-TIMING = Timing(first_token=0.3, per_token=0.01)
-TOOL_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ class Contender:
 
 @asynccontextmanager
 async def contender(
-    peer: Peer, *, timing: Timing = TIMING, seconds: float = TOOL_SECONDS, blocking: bool = False
+    peer: Peer, *, timing: Timing = PACE.timing, seconds: float = PACE.tool, blocking: bool = False
 ) -> AsyncIterator[Contender]:
     """Give `peer` with an agent and a server of its own; its tool takes `seconds`, asleep in a thread if `blocking`."""
     replies, looked = deque[Reply](), list[str]()

@@ -8,12 +8,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from llmcompiler.bench.shapes import Shape
+from llmcompiler.bench.shapes import ANSWER, FOUND, JOINER, Shape
 from llmcompiler.testing.server import Reply, ToolCall, count_tokens
-
-FOUND = "found"  # what the tool returns, whatever the topic
-ANSWER = "done"
-JOINER = f"Thought: everything is known.\nAction: Finish({ANSWER})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +30,8 @@ class Script:
 def plan(shape: Shape) -> tuple[Script, ...]:
     """Return the scripts for ourselves: a plan, in the shape's order or level by level, then the joiner's reply."""
     by_level = [id for level in shape.levels for id in level]
-    texts = _distinct({"plan": shape.plan(), "plan, level by level": _plan(shape, by_level)})
+    texts = _distinct({"plan": shape.plan(), "plan, level by level": shape.plan(by_level)})
     return tuple(Script(form, (Reply(text), Reply(JOINER))) for form, text in texts.items())
-
-
-def _plan(shape: Shape, order: Sequence[int]) -> str:
-    numbers = {id: number for number, id in enumerate(order, 1)}
-    lines = []
-    for id, number in numbers.items():
-        refs = tuple(f"${{{numbers[one]}}}" for one in shape.inputs[id - 1])
-        lines.append(f'{number}. look("{shape.topic(id, refs)}")')
-    return "\n".join([*lines, f"{len(lines) + 1}. join()"])
 
 
 def tool_loop(shape: Shape) -> tuple[Script, ...]:
