@@ -66,6 +66,7 @@ class _Worker:
         self._poll = select.poll()
         self._poll.register(self._stdout, select.POLLIN)
         self._lock = threading.Lock()
+        self._calls = 0
         self._has_answered = False
         self.is_killed = False
 
@@ -76,7 +77,8 @@ class _Worker:
         """
         try:
             path = _search_path()
-            request: dict[str, Any] = {"target": astuple(target), "kwargs": kwargs}
+            self._calls += 1
+            request: dict[str, Any] = {"call": self._calls, "target": astuple(target), "kwargs": kwargs}
             if path != self._path:
                 request["path"] = path
             frames = list(frames_of(request))
@@ -87,7 +89,7 @@ class _Worker:
         with suppress(Exception):  # whatever it is, this worker is of no more use
             write_value(self._stdin.fileno(), frames)
             is_sent = True
-            outcome = outcome_from(read_value(self._stdout.fileno(), self._is_alive))
+            outcome = self._reply()
             self._has_answered = True
             return outcome
         has_begun = is_sent and not self._has_unread()
@@ -95,6 +97,13 @@ class _Worker:
         if self._has_answered and not has_begun:
             return None
         return failed("crash", "ProcessDied", f"the worker process ended with {_code_text(self._process.returncode)}")
+
+    def _reply(self) -> Ended:
+        """Return the reply to the latest call. A tool that has found our pipe may have written others."""
+        while True:
+            reply: Any = read_value(self._stdout.fileno(), self._is_alive)
+            if reply.get("call") == self._calls:
+                return outcome_from(reply)
 
     def _has_unread(self) -> bool:
         """Return whether the worker has left something of the request in the pipe: then it has not begun the tool."""

@@ -1,7 +1,9 @@
 """Worker: the process on the other side of a `ProcessExecutor`. It runs one call at a time until its parent goes.
 
-    parent ──▶ {target, kwargs, path?} ──▶ descriptor that was 0 ──▶ main thread: import, run, convert
-    parent ◀── {value} or {error}      ◀── descriptor that was 1 ◀──┘
+    parent ──▶ {call, target, kwargs, path?} ──▶ descriptor that was 0 ──▶ main thread: import, run, convert
+    parent ◀── {call, value or error}        ◀── descriptor that was 1 ◀──┘
+
+`call` is a number: what comes for another call than the one that is waited for is discarded.
 
 wire.py says how these are written. Descriptors 0 and 1 are moved before any code of a tool runs, so
 that what a tool prints goes to stderr and what it reads is empty. Programs that a tool starts do not get the frames'.
@@ -29,7 +31,7 @@ _WATCH_MILLISECONDS = 1_000
 _PLAIN = (None, bool, int, float, str, list, dict, object, Any)
 
 
-def told(outcome: Ended) -> Json:
+def told(outcome: Ended) -> dict[str, Json]:
     """Return JSON data that says `outcome`."""
     match outcome:
         case Succeeded(value):
@@ -45,10 +47,11 @@ def outcome_from(data: Any) -> Ended:
 
 def answer(request: Any) -> list[bytes]:
     """Run the call that a request asks for and return the frames that say how it ended."""
+    number = {"call": request["call"]}
     try:
-        return list(frames_of(told(_answer(request))))
+        return list(frames_of(number | told(_answer(request))))
     except Exception as error:  # noqa: BLE001 - such as MemoryError
-        return list(frames_of(told(Failed(describe(error, "value")))))
+        return list(frames_of(number | told(Failed(describe(error, "value")))))
 
 
 def _answer(request: Any) -> Ended:

@@ -238,9 +238,9 @@ def is_late(folder: str) -> str:
     return "late"
 
 
-def reports_twice() -> str:
-    """Write a result of its own to whatever pipe of this process may lead to the parent, before the true one."""
-    frame = b'j{"value": "forged"}'
+def reports_twice(reply: str) -> str:
+    """Write a reply of its own to whatever pipe of this process may lead to the parent, before the true one."""
+    frame = b"j" + reply.encode()
     for fd in range(3, 20):
         with suppress(OSError):
             if stat.S_ISFIFO(os.fstat(fd).st_mode):

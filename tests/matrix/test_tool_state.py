@@ -202,23 +202,28 @@ def test_O14a_a_run_that_was_cancelled_does_not_wait_and_hears_nothing(tier: Tie
     assert (tmp_path / "late").exists() == (tier == "thread"), "a process was killed before it could be late"
 
 
-def test_O14b_a_second_report_of_a_process_is_discarded_with_it() -> None:
-    """A tool that writes into its worker's own pipe can forge its own result only: what follows is never read."""
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        pytest.param('{"value": "forged"}', "true", id="for no call"),
+        pytest.param('{"call": 7, "value": "forged"}', "true", id="for another call"),
+        pytest.param('{"call": 1, "value": "forged"}', "forged", id="for its own, which is its own matter"),
+    ],
+)
+def test_O14b_of_two_reports_of_a_process_one_counts_and_the_next_call_gets_its_own(reply: str, value: str) -> None:
     tools = [in_tier(each, "process") for each in (outputs.reports_twice, outputs.fine)]
-    outcomes = asyncio.run(outcomes_of("1. reports_twice()\n2. fine()\n3. join()", tools))
-    assert isinstance(outcomes[1], Succeeded)
-    assert outcomes[2] == Succeeded("fine")
 
     async def one_after_the_other() -> list[Outcome]:
         executors, told = Executors(processes=1), asyncio.Queue[Outcome]()
         outcomes = []
-        for it in tools:
-            executors.start(it, {}, told.put_nowait)
+        for it, arguments in zip(tools, [{"reply": reply}, {}], strict=True):
+            executors.start(it, arguments, told.put_nowait)
             outcomes.append(await told.get())
         executors.close()
         return outcomes
 
-    assert asyncio.run(one_after_the_other())[1] == Succeeded("fine"), "the next call has a worker of its own"
+    for _ in range(5):
+        assert asyncio.run(one_after_the_other()) == [Succeeded(value), Succeeded("fine")]
 
 
 @pytest.mark.parametrize("tier", ["loop", "thread"])
