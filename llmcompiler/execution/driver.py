@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from llmcompiler.execution.bigs import BigValues
 from llmcompiler.execution.border import Ended, Redactor, describe, secrets_in
+from llmcompiler.execution.cache import ResultCache
 from llmcompiler.execution.executors import Call
 from llmcompiler.execution.gates import Gate, Wake
 from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
@@ -260,7 +261,7 @@ class Driver:
         return True
 
     def _serve_from_cache(self, id: int, call: str) -> bool:
-        cache = self._shop.caches.get(self.tasks[id].tool)
+        cache = self._cache_of(id)
         kept = None if cache is None else cache.get(call)
         if kept is None:
             return False
@@ -369,9 +370,14 @@ class Driver:
 
     def _keep(self, id: int, value: Json) -> None:
         """Put a result into the cache of its tool, if there is one. To copy a big one would block the loop."""
-        cache = self._shop.caches.get(self.tasks[id].tool)
+        cache = self._cache_of(id)
         if cache is not None and id not in self._reused and not self._bigs.holds(value):
             cache.put(self.calls[id], value)
+
+    def _cache_of(self, id: int) -> ResultCache | None:
+        """Return where the value of a call is kept over runs. One with big arguments is told by names of this run only."""
+        cache, task = self._shop.caches.get(self.tasks[id].tool), self.tasks[id]
+        return None if cache is None or self._bigs.reach(task, self._values) else cache
 
     def _serve_followers(self, id: int, outcome: Outcome) -> None:
         followers = self._followers.pop(id, ())

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from llmcompiler.bench import cold, dispatch, hung, memory, priorities, reading, walls
+from llmcompiler.bench.peers import installed, ours
 from llmcompiler.bench.row import Measure
 from llmcompiler.bench.shapes import Shape
 from llmcompiler.testing.server import Timing
@@ -58,7 +59,12 @@ MEASURES: dict[str, tuple[Measure, Sequence[str]]] = {
     ),
     "cold start": (
         partial(cold.cold_start, warm_ups=0),
-        ["cold start", "  openai's client alone", "heavy packages the import loads"],
+        [
+            "cold start",
+            "  openai's client alone",
+            *(f"  {peer.name} {peer.version}" for peer in installed() if peer is not ours.PEER),
+            "heavy packages the import loads",
+        ],
     ),
 }
 

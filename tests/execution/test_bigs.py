@@ -107,6 +107,27 @@ def test_a_plan_that_repeats_calls_with_big_values_is_no_progress() -> None:
     assert counter.calls == ["rows 0", "count"]
 
 
+def test_a_call_with_a_big_value_is_not_served_from_the_cache_of_another_run() -> None:
+    """A big value is told by the task that gave it, which is another one in each run."""
+    sizes = iter([2 * BIG, 3 * BIG])
+
+    @tool
+    async def rows() -> list[int]:
+        return [0] * next(sizes)
+
+    @tool(effect="read", cache=60)
+    async def count(value: list[int]) -> int:
+        return len(value)
+
+    plan = "1. rows()\n2. count($1)\n3. join()"
+    agent = scripted(plan, plan, answers=(FINISH, FINISH), tools=[rows, count])
+
+    async def twice() -> list[Any]:
+        return [(await agent.arun("q")).tasks[2].outcome for _ in range(2)]
+
+    assert asyncio.run(twice()) == [Succeeded(2 * BIG), Succeeded(3 * BIG)]
+
+
 def test_a_run_that_is_stopped_while_big_arguments_are_copied_ends() -> None:
     agent: LLMCompiler = scripted(
         "1. rows()\n2. count($1)\n3. join()", answers=(FINISH,), tools=Counter().tools(), limits=Limits(seconds=0.001)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from llmcompiler import Failed, Limits, LLMCompiler, RunResult, Succeeded, tool
+from llmcompiler.plan.tools import Tier
 from llmcompiler.testing import ScriptedModel, run_virtual
 from llmcompiler.toolkit.tool import Tool
-from tests.execution.running import FINISH, scripted
+from tests.execution.running import FINISH, PATIENCE, scripted
 
 
 class Meter:
@@ -193,3 +194,43 @@ def test_a_gate_between_two_event_loops() -> None:
     assert most == [2]
     assert [result.status for result in results] == ["complete"] * 4
     assert all(isinstance(task.outcome, Succeeded) for result in results for task in result.tasks.values())
+
+
+# --- the pools of the tiers
+
+
+def hang() -> None:
+    threading.Event().wait()
+
+
+def hurry(number: int = 0) -> int:
+    return number
+
+
+@pytest.mark.parametrize("tier", ["thread", "process"])
+def test_a_call_that_waits_for_a_thread_or_a_process_has_not_begun(tier: Tier) -> None:
+    tools = [tool(isolate=tier, timeout=1.5)(hang), tool(isolate=tier, timeout=1.0)(hurry)]
+    text = "1. hang()\n2. hurry(2)\n3. hurry(3)\n4. join()"
+    result = scripted(text, tools=tools, threads=1, processes=1).run("q")
+    assert [type(record.outcome) for record in result.tasks.values()] == [Failed, Succeeded, Succeeded]
+    begun = {id: record.started or 0.0 for id, record in result.tasks.items()}
+    assert begun[2] >= 1.5  # when the hung one had been given up
+    assert {record.attempts for record in result.tasks.values()} == {1}
+
+
+def test_a_call_that_waits_for_a_thread_holds_no_slot_and_no_turn_of_its_tool() -> None:
+    gate = threading.Event()
+
+    def block() -> str:
+        gate.wait(PATIENCE)
+        return "blocked"
+
+    @tool
+    async def open_gate(after: int = 0) -> str:
+        gate.set()
+        return "opened"
+
+    tools = [tool(block), tool(concurrency=1)(hurry), open_gate]
+    text = "1. block()\n2. hurry(2)\n3. hurry(3)\n4. open_gate()\n5. join()"
+    result = scripted(text, tools=tools, threads=1, limits=Limits(parallel_tasks=2)).run("q")
+    assert {type(record.outcome) for record in result.tasks.values()} == {Succeeded}
