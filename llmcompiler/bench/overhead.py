@@ -5,11 +5,11 @@ from functools import partial
 from types import MappingProxyType
 
 from llmcompiler.bench.cold import cold_start
-from llmcompiler.bench.contests import beside_peers
 from llmcompiler.bench.dispatch import cancelling, chained, independent, sync_tools
 from llmcompiler.bench.hung import hung
 from llmcompiler.bench.memory import memory
 from llmcompiler.bench.priorities import slots_short
+from llmcompiler.bench.races import beside_peers
 from llmcompiler.bench.reading import reading
 from llmcompiler.bench.row import Measure, Row
 from llmcompiler.bench.shapes import SHAPES

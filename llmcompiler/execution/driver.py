@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from llmcompiler.execution.bigs import BigValues
 from llmcompiler.execution.border import Ended, Redactor, describe, secrets_in
-from llmcompiler.execution.cache import ResultCache
+from llmcompiler.execution.entrance import Entrance
 from llmcompiler.execution.executors import Call
-from llmcompiler.execution.gates import Gate, Wake
 from llmcompiler.execution.retrying import TOOL_WAIT, seconds_before_next
+from llmcompiler.execution.sharing import SharedReads
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.events import TaskEnded, TaskPlanned, TaskRetrying, TaskStarted
 from llmcompiler.journal.journal import Journal
@@ -42,8 +42,6 @@ from llmcompiler.scheduling.messages import (
     Stopped,
     StopTask,
     TaskAdded,
-    TaskDeferred,
-    TaskParked,
     TaskPending,
     TaskUnparked,
     Tick,
@@ -53,8 +51,15 @@ from llmcompiler.scheduling.unit import TaskFetchingUnit
 _log = logging.getLogger("llmcompiler")
 
 BATCH = 64  # signals or commands handled before the loop gets its turn
-_NO_CALL: tuple[int, Call | None] = (0, None)
 _RETRYABLE = frozenset({"tool", "timeout", "crash"})
+
+
+class _Attempt(NamedTuple):
+    """An attempt under way: its number, the call that is at work for it, and when the tool began."""
+
+    number: int
+    call: Call
+    began: float = 0.0
 
 
 class Driver:
@@ -77,14 +82,10 @@ class Driver:
         self._round_over = asyncio.Event()
         self._values: dict[int, Json] = {}
         self._bigs = BigValues()
-        self._running: dict[int, tuple[int, Call]] = {}  # the attempt under way, and its call
-        self._started: dict[int, float] = {}
+        self._running: dict[int, _Attempt] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._reads: dict[str, int] = {}  # call -> the read that is running or has succeeded
-        self._followers: dict[int, list[int]] = {}  # running read -> tasks that wait to share it
-        self._reused: dict[int, int | Literal["cache"]] = {}
-        self._in_gate: dict[int, tuple[Gate, ...]] = {}
-        self._at_gate: dict[int, tuple[Gate, Wake]] = {}
+        self._reads = SharedReads(workshop.caches, self._values, self._bigs, self.calls)
+        self._entrance = Entrance(workshop, self._loop, lambda id: self.post(TaskUnparked(id)))
 
     # What strategies do
 
@@ -187,20 +188,16 @@ class Driver:
             return
         text = self._bigs.call_text(task, self._values) if is_big else _call_text(task.tool, arguments)
         self.calls[id] = text
-        if tool.spec.effect is Effect.READ and self._share(id, text):
+        served = self._reads.serve(task, text) if tool.spec.effect is Effect.READ else ()
+        if served:
+            self._inbox.extend(served)  # the driver is at work, so it needs no waking
             return
-        if not self._enter(id, task.tool):
-            self.post(TaskParked(id))
-            return
-        rate = self._shop.rates.get(task.tool)
-        not_before = None if rate is None else rate.start(self._loop.time())
-        if not_before is not None:
-            self._leave(id)
-            self.post(TaskDeferred(id, not_before))
-            return
-        if is_big:
+        refused = self._entrance.enter(id, task.tool)
+        if refused is not None:
+            self.post(refused)
+        elif is_big:
             call = self._shop.executors.work(partial(self._copies, task), partial(self._copied, id, attempt))
-            self._running[id] = attempt, call
+            self._running[id] = _Attempt(attempt, call)
         else:
             self._begin(id, attempt, arguments, _copy(arguments))
 
@@ -213,8 +210,8 @@ class Driver:
 
     def _copied(self, id: int, attempt: int, copies: Outcome) -> None:
         """Big arguments are there; called on the loop."""
-        if self._running.get(id, _NO_CALL)[0] != attempt:
-            return  # given up in the meantime
+        if not self._is_under_way(id, attempt):
+            return
         match copies:
             case Succeeded({"kept": dict(kept), "own": dict(own)}):
                 self._begin(id, attempt, kept, own)
@@ -225,15 +222,15 @@ class Driver:
         """Start the call, `own` being the tool's copy of the arguments."""
         tool = self._tools[self.tasks[id].tool]
         self._journal.emit(TaskStarted, id, tool.spec.name, attempt, arguments)
-        self._started[id] = self._loop.time()
+        began = self._loop.time()
         try:
             call = self._shop.executors.start(tool, own, partial(self._done, id, attempt))
         except Exception as error:  # noqa: BLE001  # the validators of the tool's own annotations run here
             self._running.pop(id, None)
-            self._leave(id)
+            self._entrance.leave(id)
             self.post(AttemptEnded(id, attempt, self._redacted(_unfit(error))))
             return
-        self._running[id] = attempt, call
+        self._running[id] = _Attempt(attempt, call, began)
 
     def _resolve(self, task: Task, values: Mapping[int, Json]) -> dict[str, Json] | Failed:
         """Return the arguments as they are handed over: refs replaced, checked, private."""
@@ -247,74 +244,30 @@ class Driver:
         except Exception as error:  # noqa: BLE001  # refused, or the tool's own schema is at fault
             return Failed(describe(error, "arguments"))
 
-    def _share(self, id: int, call: str) -> bool:
-        """Serve a read by the cache or an identical one that has succeeded, or let it wait for one that is running."""
-        leader = self._reads.setdefault(call, id)
-        if leader == id:
-            return self._serve_from_cache(id, call)
-        self.post(TaskParked(id))
-        if leader in self._values:
-            self._reused[id] = leader
-            self.post(AttemptEnded(id, 0, Succeeded(self._values[leader])))
-        else:
-            self._followers.setdefault(leader, []).append(id)
-        return True
-
-    def _serve_from_cache(self, id: int, call: str) -> bool:
-        cache = self._cache_of(id)
-        kept = None if cache is None else cache.get(call)
-        if kept is None:
-            return False
-        self._reused[id] = "cache"
-        self.post(TaskParked(id))
-        self.post(AttemptEnded(id, 0, kept))
-        return True
-
-    def _enter(self, id: int, tool: str) -> bool:
-        """Enter the gates of a tool, all of them or none; a task that may not is told when to try again.
-
-        One gate is the pool of the tool's tier: a call that waits for a thread or a process has not begun, so it holds no
-        slot and its timeout does not run.
-        """
-        gates = self._shop.gates[tool]
-        if not gates:
-            return True
-        self._at_gate.pop(id, None)
-        wake = partial(self._loop.call_soon_threadsafe, self._gate_opened, id)
-        for count, gate in enumerate(gates):
-            if not gate.enter(wake):
-                for entered in gates[:count]:
-                    entered.leave()
-                self._at_gate[id] = gate, wake
-                return False
-        self._in_gate[id] = gates
-        return True
-
-    def _gate_opened(self, id: int) -> None:
-        if id in self._at_gate and id not in self.outcomes:
-            self.post(TaskUnparked(id))
-
-    def _leave(self, id: int) -> None:
-        for gate in self._in_gate.pop(id, ()):
-            gate.leave()
+    def _is_under_way(self, id: int, attempt: int) -> bool:
+        """Return whether an attempt was not given up before it reported."""
+        current = self._running.get(id)
+        return current is not None and current.number == attempt
 
     def _done(self, id: int, attempt: int, outcome: Outcome) -> None:
         """An executor reports; called on the loop."""
-        if self._running.get(id, _NO_CALL)[0] != attempt:
-            return  # given up in the meantime
-        del self._running[id]
-        rule = self._shop.registry[self.tasks[id].tool].rule
+        if not self._is_under_way(id, attempt):
+            return
+        began = self._running.pop(id).began
+        if isinstance(outcome, Succeeded):
+            self._shop.durations.observe(self.tasks[id].tool, self._loop.time() - began)
+        rule = self._tools[self.tasks[id].tool].rule
         if rule is None or not isinstance(outcome, Succeeded):
             self._attempt_over(id, attempt, outcome)
         elif is_big(outcome.value):
             judging = self._shop.executors.work(partial(rule.judge, outcome.value), partial(self._judged, id, attempt))
-            self._running[id] = attempt, judging
+            self._running[id] = _Attempt(attempt, judging)
         else:
             self._attempt_over(id, attempt, rule.judge(outcome.value))
 
     def _judged(self, id: int, attempt: int, outcome: Outcome) -> None:
         """Work on a big value ended the attempt; called on the loop."""
-        if self._running.get(id, (0, None))[0] == attempt:
+        if self._is_under_way(id, attempt):
             del self._running[id]
             self._attempt_over(id, attempt, outcome)
 
@@ -324,13 +277,12 @@ class Driver:
         self._attempt_over(id, attempt, failed("timeout", "TimeoutError", f"no result within {timeout:g} s"))
 
     def _attempt_over(self, id: int, attempt: int, outcome: Outcome) -> None:
-        self._leave(id)
+        self._entrance.leave(id)
+        retry_in = None
         if isinstance(outcome, Failed):
             outcome = self._redacted(outcome)
-            self.post(AttemptEnded(id, attempt, outcome, self._retry_in(id, attempt, outcome)))
-            return
-        self._shop.durations.observe(self.tasks[id].tool, self._loop.time() - self._started[id])
-        self.post(AttemptEnded(id, attempt, outcome))
+            retry_in = self._retry_in(id, attempt, outcome)
+        self.post(AttemptEnded(id, attempt, outcome, retry_in))
 
     def _redacted(self, outcome: Failed) -> Failed:
         return Failed(replace(outcome.error, message=self._redactor.redact(outcome.error.message)))
@@ -346,10 +298,10 @@ class Driver:
             return None
 
     def _abandon(self, id: int) -> None:
-        _, call = self._running.pop(id, _NO_CALL)
-        if call is not None:
-            call.abandon()
-        self._leave(id)
+        current = self._running.pop(id, None)
+        if current is not None:
+            current.call.abandon()
+        self._entrance.leave(id)
 
     # The end of a task
 
@@ -358,39 +310,14 @@ class Driver:
         if isinstance(outcome, Succeeded):
             self._values[id] = outcome.value
             self._bigs.keep(id, outcome.value)
-            if self._shop.caches:
-                self._keep(id, outcome.value)
-        self._started.pop(id, None)
-        if self._reads:
-            self._serve_followers(id, outcome)
-        if id in self._at_gate:
-            gate, wake = self._at_gate.pop(id)
-            gate.withdraw(wake)
-        self._journal.emit(TaskEnded, id, outcome, attempts, self._reused.get(id))
-
-    def _keep(self, id: int, value: Json) -> None:
-        """Put a result into the cache of its tool, if there is one. To copy a big one would block the loop."""
-        cache = self._cache_of(id)
-        if cache is not None and id not in self._reused and not self._bigs.holds(value):
-            cache.put(self.calls[id], value)
-
-    def _cache_of(self, id: int) -> ResultCache | None:
-        """Return where the value of a call is kept over runs. One with big arguments is told by names of this run only."""
-        cache, task = self._shop.caches.get(self.tasks[id].tool), self.tasks[id]
-        return None if cache is None or self._bigs.reach(task, self._values) else cache
-
-    def _serve_followers(self, id: int, outcome: Outcome) -> None:
-        followers = self._followers.pop(id, ())
-        if not isinstance(outcome, Succeeded) and self._reads.get(self.calls.get(id, "")) == id:
-            del self._reads[self.calls[id]]  # only reads that succeeded are shared
-        for follower in followers:
-            if follower in self.outcomes:
-                continue
-            if isinstance(outcome, Succeeded):
-                self._reused[follower] = id
-                self.post(AttemptEnded(follower, 0, outcome))
-            else:
-                self.post(TaskUnparked(follower))
+        task = self.tasks[id]
+        tool = self._tools.get(task.tool)  # None for a task that was refused since nobody knows its tool
+        if tool is not None and tool.spec.effect is Effect.READ:
+            for follower, signal in self._reads.ended(task, outcome):
+                if follower not in self.outcomes:
+                    self.post(signal)
+        self._entrance.withdraw(id)
+        self._journal.emit(TaskEnded, id, outcome, attempts, self._reads.reused.get(id))
 
     # Timer and end
 
@@ -404,8 +331,7 @@ class Driver:
             self._timer.cancel()
         for id in list(self._running):
             self._abandon(id)
-        for gate, wake in self._at_gate.values():
-            gate.withdraw(wake)
+        self._entrance.close()
 
 
 def _call_text(tool: str, arguments: Mapping[str, Json]) -> str:

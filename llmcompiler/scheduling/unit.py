@@ -173,7 +173,7 @@ class TaskFetchingUnit:
     def _check_added(self, task: TaskAdded, entry: Entry | None) -> None:
         if self.plan is PlanState.SEALED:
             raise IllegalMove(f"task {task.id} came after the plan was sealed")
-        if not self.entries.keys() >= task.inputs:
+        if task.inputs and not self.entries.keys() >= task.inputs:
             unknown = sorted(task.inputs - self.entries.keys())
             raise IllegalMove(f"task {task.id} needs {unknown}, which nobody has announced")
         if entry is not None:
@@ -193,7 +193,7 @@ class TaskFetchingUnit:
         return found
 
     def _connect(self, entry: Entry) -> None:
-        for id in sorted(entry.inputs):
+        for id in sorted(entry.inputs) if entry.inputs else ():
             needed = self.entries[id]
             if not needed.has_ended:
                 needed.add_user(entry.id)
