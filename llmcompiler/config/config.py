@@ -76,6 +76,11 @@ class Config:
     processes: int
     registry: Registry
 
+    @property
+    def names_server(self) -> bool:
+        """Return whether the file says where its model is served, or with which key."""
+        return self.model is not None and bool(self.model.base_url or self.model.api_key_env)
+
     def chosen(self, role: str = "model") -> ModelChoice:
         """Return the choice for a role (`model`, `planner_model`, `joiner_model`). Raises `UsageError` if there is none."""
         choice: ModelChoice | None = getattr(self, role) or self.model

@@ -21,9 +21,9 @@ from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.reader import Accepted, Pending, PlanReader
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.tasks import Task
+from llmcompiler.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.scheduling import messages
 from llmcompiler.strategies import runner
-from llmcompiler.strategies.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Means, Reply, Run
 from llmcompiler.toolkit.registry import Registry, registry_of

@@ -61,7 +61,7 @@ def test_two_files_of_one_name_are_two_modules(file: Path, tmp_path: Path) -> No
 def test_a_missing_tool_is_told_with_the_nearest_name(file: Path) -> None:
     with pytest.raises(UsageError, match=r"my tools\.v2\.py has no 'shuot'; did you mean shout\?"):
         tool_in(file, "shuot")
-    with pytest.raises(UsageError, match=r"\[1\] is no tool"):
+    with pytest.raises(UsageError, match=r"::LOADED is of type list, which is no tool; name a function"):
         tool_in(file, "LOADED")
 
 
