@@ -22,7 +22,8 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
-_SHORT = {"ModelSection": "a name", "UseSection": "text", "ToolSection": "text"}  # sections that a text may stand for
+# What a text may stand for, by the name of the section, or by its key.
+_SHORT = {"ModelSection": "a name", "UseSection": "text", "ToolSection": "text", "examples": "a name"}
 _YES_OR_NO = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
@@ -82,19 +83,21 @@ def _message(data: Json, path: KeyPath, found: Any) -> str:
         options = [option.strip("' ") for option in found["ctx"]["expected"].replace(" or ", ",").split(",")]
         return f"{key}: expected one of {', '.join(options)}; found {described(value)}{_nearest(value, options)}"
     if kind in _EXPECTED:
-        short = _SHORT.get(found.get("ctx", {}).get("class_name"))
-        expected = f"{short} or a mapping" if short else _EXPECTED[kind]
-        return f"{key}: expected {expected}; found {described(value)}{_hint(kind, value)}"
+        short = _SHORT.get(found.get("ctx", {}).get("class_name") or key)
+        expected = f"{short} or {_EXPECTED[kind]}" if short else _EXPECTED[kind]
+        return f"{key}: expected {expected}; found {described(value)}{_hint(expected, value)}"
     if kind == "string_too_short":
         return f"{key}: expected text that is not empty"
-    said = found["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("String should", "must")
-    return f"{key}: {said}" if "found" in said or kind == "value_error" else f"{key}: {said}; found {described(value)}"
+    if kind == "value_error":  # one of our own, which says what it found only if that may be said
+        said, found_too, _ = found["msg"].removeprefix("Value error, ").partition("; found ")
+        return f"{key}: {said}{f'; found {described(value)}' if found_too else ''}"
+    return f"{key}: {found['msg'].replace('Input should', 'must')}; found {described(value)}"
 
 
-def _hint(kind: str, value: Json) -> str:
-    if kind == "bool_type" and isinstance(value, str) and value.lower() in _YES_OR_NO:
+def _hint(expected: str, value: Json) -> str:
+    if expected == _EXPECTED["bool_type"] and isinstance(value, str) and value.lower() in _YES_OR_NO:
         return "; write true or false"
-    if kind in ("string_type", "model_type") and isinstance(value, (bool, int, float)):
+    if expected.startswith(("text", "a name")) and isinstance(value, (bool, int, float)):
         return "; quote it if it is text"
     return ""
 

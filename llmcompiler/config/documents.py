@@ -136,9 +136,8 @@ def _text(file: Path, document: Document) -> str | None:
 
 
 def _tab_hint(text: str, place: Place) -> str:
-    lines = text.split("\n")
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
-    return "; indent with spaces, not tabs" if "\t" in line[: len(line) - len(line.lstrip())] else ""
+    line = text.splitlines()[place.line - 1 : place.line]
+    return "; use spaces, not tabs" if line and line[0][place.column - 1 :].startswith("\t") else ""
 
 
 class _Stop(Exception):
@@ -196,7 +195,7 @@ class _Reader:
         text = self._text(event, path)
         if event.style is not None:  # in quotes or in a block
             return text
-        if not text and path:
+        if not text and path and event.tag is None:
             self._complain(event, path, f"{key_text(path)}: no value stands here; give one, or remove this")
         return _plain(text)
 
@@ -232,7 +231,7 @@ class _Reader:
             here = (*path, key)
             if key in members:
                 first = self._document.keys[here].line
-                self._complain(event, here, f"{key_text(here)}: this key is given twice, first in line {first}")
+                self._complain(event, (), f"{key_text(here)}: this key is given twice, first in line {first}")
             else:
                 self._document.keys[here] = _place(event)
             value = self._value(next(events), events, here)
@@ -245,9 +244,9 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             self._check_node(event, path)
             if event.value == "<<" and event.style is None:
-                self._complain(event, path, "merge keys (<<) are not read; write the part out")
+                self._complain(event, (*path, "<<"), "merge keys (<<) are not read; write the part out")
             return self._text(event, path)
-        self._complain(event, path, "a key must be text")
+        self._complain(event, path, "a key must be text; quote a text that begins with { or [")
         raise _Stop
 
     def _complain(self, event: Any, path: KeyPath, message: str) -> None:

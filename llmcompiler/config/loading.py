@@ -25,7 +25,7 @@ from llmcompiler.prompting import example_problem, joiner_system, load_examples,
 from llmcompiler.toolkit.langchain import is_base_tool
 from llmcompiler.toolkit.loader import Allowed, CodeNotAllowed, load, read_source
 from llmcompiler.toolkit.registry import Registry
-from llmcompiler.toolkit.tool import Tool, as_tool, tool
+from llmcompiler.toolkit.tool import Tool, tool
 
 AllowCode = str | Path | Iterable[str | Path]
 MAX_TOLD = 50  # problems in a text; the error itself holds all
@@ -155,7 +155,7 @@ def _check_prompts(document: Document, config: Config) -> None:
         if problem is None:
             usable.append((question, plan))
         elif config.examples is not None:
-            why = "; ".join(diagnostic.message for diagnostic in problem.diagnostics) or str(problem)
+            why = "; ".join(dict.fromkeys(diagnostic.message for diagnostic in problem.diagnostics)) or str(problem)
             said = f"the example {question[:60]!r} is left out, since it is no plan for these tools: {why}"
             document.complain(("examples", number), f"examples: {said}", "note")
     fills = {
@@ -195,30 +195,30 @@ def _tool_found(document: Document, path: KeyPath, section: ToolSection, allowed
     missing = ToolFound(document.place(path), section.use.code, None)
     use = (*path, "use") if (*path, "use") in document.values else path
     try:
-        made = _made(section, document.file.parent, allowed)
+        found = _found(section, document.file.parent, allowed)
     except UsageError as error:
         kind = "not_allowed" if isinstance(error, CodeNotAllowed) else "mistake"
         document.complain(use, f"{key_text(use)}: {error}", kind)
         return missing
     try:
-        revised = _revised(made, section)
-        if revised.tier == "process":
-            target_of(revised.function)
+        made = _made(found, section)
+        if made.tier == "process":
+            target_of(made.function)
     except UsageError as error:
         document.complain(path, f"{key_text(path)}: {error}")
         return missing
-    return replace(missing, tool=revised)
+    return replace(missing, tool=made)
 
 
-def _made(section: ToolSection, folder: Path, allowed: Allowed) -> Tool[..., Any]:
-    """Return the tool in the code that an entry names."""
+def _found(section: ToolSection, folder: Path, allowed: Allowed) -> Any:
+    """Return what an entry names: a tool, a function, or a LangChain tool, if need be an instance of its class."""
     found = load(read_source(section.use.code, folder), allowed)
     if section.use.langchain is None:
-        return as_tool(found)
+        return found
     made = _instance(found, section.use.init)
     if not is_base_tool(made):
         raise UsageError(f"{section.use.code} is no tool of LangChain; name it as python: {section.use.code}")
-    return tool(isolate=section.isolate)(made)  # which of its two bodies is taken depends on it
+    return made
 
 
 def _instance(found: Any, init: Mapping[str, Any] | None) -> Any:
@@ -241,10 +241,19 @@ def _why(error: BaseException) -> str:
     return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'init'}: {each['msg']}" for each in found)
 
 
-def _revised(made: Tool[..., Any], section: ToolSection) -> Tool[..., Any]:
+def _made(found: Any, section: ToolSection) -> Tool[..., Any]:
+    """Return a tool with all that an entry says of it."""
+    made: Tool[..., Any] = found if isinstance(found, Tool) else _plain_tool(found, section)
     named = ("name", "description", "effect", "parameters")
     spec = {name: getattr(section, name) for name in named if getattr(section, name) is not None}
     return made.revised(spec, section.policy)
+
+
+def _plain_tool(found: Any, section: ToolSection) -> Tool[..., Any]:
+    """Return a tool of what is none yet; a lambda needs the name, an odd signature the parameters that the entry gives."""
+    if is_base_tool(found):
+        return tool(isolate=section.isolate)(found)  # which of its two bodies is taken depends on it
+    return tool(name=section.name, parameters=section.parameters)(found)
 
 
 def _check_names(document: Document, tools: Iterable[ToolFound]) -> None:

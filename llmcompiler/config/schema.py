@@ -38,8 +38,12 @@ def _free(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        is_address = False
+    if not is_address:
         raise ValueError('expected the address of a server, such as "http://localhost:8000/v1"')
     if parts.username or parts.password:
         raise ValueError("an address may not hold a password; name the variable that holds a key in api_key_env")

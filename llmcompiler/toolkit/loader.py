@@ -158,7 +158,8 @@ def _import(name: str) -> ModuleType:
     except BaseException as error:
         if not isinstance(error, (Exception, SystemExit)):
             raise
-        hint = f"; a file is named as {name}.py::function" if isinstance(error, ModuleNotFoundError) else ""
+        is_missing = isinstance(error, ModuleNotFoundError) and "." not in name
+        hint = f"; a file is named as {name}.py::function" if is_missing else ""
         raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {error}{hint}") from error
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -360,7 +361,12 @@ def _adapters(function: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
         hints = _hints(function)
     except (TypeError, NameError, ValueError):
         return {}
-    return {name: TypeAdapter(hint) for name, hint in hints.items() if not _is_plain(hint)}
+    adapters = {}
+    for name, hint in hints.items():
+        if not _is_plain(hint):
+            with suppress(PydanticUserError):  # what no schema describes, beside a schema that was given: JSON data
+                adapters[name] = TypeAdapter(hint)
+    return adapters
 
 
 def _is_plain(hint: Any) -> bool:

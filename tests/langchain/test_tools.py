@@ -392,7 +392,7 @@ def test_a_process_is_refused() -> None:
     with pytest.raises(UsageError, match="a LangChain tool is an object and cannot run in a process; wrap it"):
         our_tool(isolate="process")(add)
     with pytest.raises(UsageError, match="<LangChain tool add> cannot run in a process: it is an object; wrap it"):
-        outcome("add(1)", from_langchain(add).with_policy(isolate="process"))
+        outcome("add(1)", from_langchain(add).revised({}, {"isolate": "process"}))
 
 
 def test_a_sync_tool_cannot_be_told_to_run_on_the_loop() -> None:
