@@ -83,9 +83,10 @@ def key_text(path: KeyPath) -> str:
 
 def _one_line(message: str) -> str:
     """Return a message as one line of a sensible length: keys and values of a file may hold anything, also escapes."""
-    text = " ".join(message[: 2 * _MAX_MESSAGE].splitlines())
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+    if len(message) > _MAX_MESSAGE:
+        message = f"{message[: _MAX_MESSAGE // 2]}…{message[-_MAX_MESSAGE // 2 :]}"
+    text = " ".join(message.splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def read_document(file: Path) -> Document:

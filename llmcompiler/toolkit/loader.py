@@ -56,7 +56,7 @@ def read_source(text: str, folder: Path) -> Source:
         path.exists()  # else what is too long would be told only where it is opened
         return Source(name, path.resolve())
     except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, a loop of links
-        raise UsageError(f"{place!r} is no path: {error}") from error
+        raise UsageError(f"{place!r} is no path: {getattr(error, 'strerror', None) or error}") from error
 
 
 class Allowed:
