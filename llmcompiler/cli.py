@@ -159,7 +159,7 @@ def demo(
     with _Told():
         said = _config(config, allow_code, None)
         is_real = named or said.names_server
-        real = said.chosen().make(name=model, base_url=base_url) if is_real else None
+        real = said.make_model("model", name=model, base_url=base_url) if is_real else None
         tools = slowed(said.registry) if config is None else said.registry
         ran = [asyncio.run(show_demo(question, tools, real, console)) for question in chosen]
     if as_json:

@@ -107,14 +107,11 @@ class LLMCompiler:
         from llmcompiler.config.loading import config_for  # 100 ms, for those who have a file
 
         said = config_for("compiler", config, allow_code)
-        planner, joiner = (
-            said.chosen(role).make(name=model, base_url=base_url, api_key=api_key)
-            for role in ("planner_model", "joiner_model")
-        )
+        given = {"name": model, "base_url": base_url, "api_key": api_key}
         return cls(
             tools=said.registry,
-            planner_model=planner,
-            joiner_model=joiner,
+            planner_model=said.make_model("planner_model", **given),
+            joiner_model=said.make_model("joiner_model", **given),
             limits=said.limits,
             examples=said.examples,
             instructions=said.instructions,

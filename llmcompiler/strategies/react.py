@@ -82,7 +82,7 @@ class ReAct:
 
         said = config_for("react", config, allow_code)
         return cls(
-            said.chosen().make(name=model, base_url=base_url, api_key=api_key),
+            said.make_model("model", name=model, base_url=base_url, api_key=api_key),
             said.registry,
             limits=said.limits,
             instructions=said.instructions,
