@@ -124,10 +124,12 @@ def find_config(path: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise UsageError(f"{str(file)[:300]!r} is no path: {error}"[:500]) from error
     folder = bundled("configs")
-    names = sorted(found.name for found in folder.glob("*.yaml") if "." not in found.stem)
-    if file.parent in (Path("configs"), Path()) and file.name in names:
+    names = [found.name for found in folder.glob("*.yaml") if "." not in found.stem]
+    may_be_bundled = file.parent in (Path("configs"), Path())
+    if may_be_bundled and file.name in names:
         return folder / file.name
-    raise UsageError(f"there is no file {file}; {did_you_mean(file.name, names)} (the bundled ones)")
+    near = {found.name for found in file.parent.glob("*.y*ml")}.union(names if may_be_bundled else ())
+    raise UsageError(f"there is no file {file}; {did_you_mean(file.name, sorted(near))}".rstrip("; "))
 
 
 def _section(document: Document) -> ConfigSection | None:

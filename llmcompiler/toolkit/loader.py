@@ -79,7 +79,13 @@ class Allowed:
         """Raise `CodeNotAllowed` if what a source names may not be imported."""
         if source.path is not None:
             if not self._has_file(source.path):
-                raise CodeNotAllowed(f"{source.path} is not in allowed code; {_how(str(source.path.parent))}")
+                meant = [name for name in self._packages if source.path.is_relative_to(Path(name).resolve())]
+                how = (
+                    f"{meant[0]} allows a package; the folder is {meant[0]}/"
+                    if meant
+                    else _how(str(source.path.parent))
+                )
+                raise CodeNotAllowed(f"{source.path} is not in allowed code; {how}")
         elif not self.has_module(source.module):
             raise CodeNotAllowed(f"{source.module} is not allowed code; {_how(source.module.partition('.')[0])}")
 

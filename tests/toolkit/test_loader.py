@@ -213,6 +213,27 @@ def test_what_an_allowed_file_has_imported_is_not_its_own(text: str, tmp_path: P
         load(Source("f", file), Allowed([tmp_path]))
 
 
+def test_an_object_of_a_foreign_class_is_not_the_files_own(tmp_path: Path) -> None:
+    file = write(tmp_path / "tools.py", "import functools, os\nf = functools.partial(os.system, 'true')")
+    with pytest.raises(CodeNotAllowed, match="::f comes from functools, which is not allowed code"):
+        load(Source("f", file), Allowed([tmp_path]))
+
+
+def test_a_folder_that_was_given_as_a_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "tools" / "good.py", TRIPWIRE)
+    with pytest.raises(CodeNotAllowed, match=r"not in allowed code; tools allows a package; the folder is tools/$"):
+        load_from(tmp_path, "tools/good.py::f", "tools")
+    assert not list(tmp_path.rglob("*.ran"))
+
+
+def test_links_that_lead_in_a_circle_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.py").symlink_to(tmp_path / "b.py")
+    (tmp_path / "b.py").symlink_to(tmp_path / "a.py")
+    with pytest.raises(UsageError, match=r"is no path|is no Python file"):
+        load_from(tmp_path, "a.py::f", tmp_path)
+
+
 def test_a_tool_that_was_made_of_foreign_code_is_the_files_own(tmp_path: Path) -> None:
     file = write(tmp_path / "tools.py", "import json\nfrom llmcompiler import tool\nf = tool(name='dump')(json.dumps)")
     assert tool_in(file, "f").spec.name == "dump"
