@@ -5,12 +5,14 @@ end, files without end. Scalars are those of YAML 1.2's core schema without its 
 and `0x1F` are text, so a field that wants something else says so.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from llmcompiler.execution.border import Redactor, secrets_in
 from llmcompiler.plan.values import Json
 
 if TYPE_CHECKING:
@@ -41,12 +43,12 @@ class Place(NamedTuple):
 class Problem:
     """What is wrong at a place of a file. `path` leads to the part of the data that it is about.
 
-    kind: `not_allowed` for code that the caller did not allow to be imported, else `mistake`.
+    kind: `not_allowed` for code that the caller did not allow to be imported, `note` for what does no harm, else `mistake`.
     """
 
     place: Place
     message: str
-    path: KeyPath = ()
+    path: KeyPath = field(default=(), repr=False)  # a key of the file may be a secret in the wrong place
     kind: str = "mistake"
 
 
@@ -59,6 +61,7 @@ class Document:
     values: dict[KeyPath, Place] = field(default_factory=dict)
     keys: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    _redactor: Redactor = field(default_factory=lambda: Redactor(secrets_in(os.environ)), repr=False)
 
     def place(self, path: KeyPath) -> Place:
         """Return where a part stands: its key if it has one; of a part that is not there, where the whole begins."""
@@ -71,8 +74,8 @@ class Document:
         self.complain_at(self.place(path), message, path, kind)
 
     def complain_at(self, place: Place, message: str, path: KeyPath = (), kind: str = "mistake") -> None:
-        """Note a problem at a place."""
-        self.problems.append(Problem(place, _one_line(message), path, kind))
+        """Note a problem at a place. What code says that a file names may hold secrets, and so may the file."""
+        self.problems.append(Problem(place, _one_line(self._redactor.redact(message)), path, kind))
 
 
 def key_text(path: KeyPath) -> str:

@@ -109,9 +109,9 @@ def inspect_config(path: str | Path, *, allow_code: AllowCode = ()) -> Inspectio
     if section is not None and not document.problems:
         config = config_of(document.file, section, Registry([found.tool for found in tools]))
         _check_prompts(document, config)
-    told = sorted(dict.fromkeys(document.problems), key=lambda problem: problem.place)
-    problems = tuple(problem for problem in told if problem.kind != "note")
-    notes = tuple(problem for problem in told if problem.kind == "note")
+    in_order = sorted(dict.fromkeys(document.problems), key=lambda problem: problem.place)
+    problems = tuple(problem for problem in in_order if problem.kind != "note")
+    notes = tuple(problem for problem in in_order if problem.kind == "note")
     return Inspection(document.file, problems, notes, tuple(tools), None if problems else config)
 
 

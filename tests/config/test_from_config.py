@@ -136,6 +136,18 @@ def test_a_key_of_the_file_is_kept_out_of_what_is_told(folder: Path, monkeypatch
     assert "was refused" in str(result.tasks[1].outcome)
 
 
+def test_a_key_of_the_environment_is_kept_out_of_what_is_told_of_a_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_API_KEY", KEY)
+    code = "import os\nraise RuntimeError('the key ' + os.environ['TEST_API_KEY'] + ' was refused')"
+    (folder / "good" / "refused.py").write_text(code, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"the key \*\*\* was refused") as told:
+        agent(folder, f'model: "{KEY}"\nstrategy: {KEY}\n{KEY}: 1\ntools: [good/refused.py::f, "{KEY}"]')
+    assert len(told.value.problems) == 5
+    assert KEY not in str(told.value) + repr(told.value.problems)
+
+
 def test_a_file_without_a_model_says_how_to_name_one(folder: Path) -> None:
     for kind, text in ((LLMCompiler, "{}"), (ReAct, "strategy: react")):
         with pytest.raises(UsageError, match=r"agent\.yaml names no model; add a line such as `model: \"openai:"):
