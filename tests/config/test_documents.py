@@ -1,8 +1,10 @@
 """YAML documents: any text at all, files that are none, and what plain data reads as."""
 
+import copy
 import json
 import os
 import time
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmcompiler import ConfigError, UsageError, load_tools
+from llmcompiler._resources import bundled
 from llmcompiler.config.documents import Document, Place, read_document, read_text
 from llmcompiler.config.loading import Inspection, inspect_config, load_config
 
@@ -290,3 +293,30 @@ def test_a_file_that_is_made_to_take_long_is_refused_soon(text: str, said: str, 
     told = refusal(file)
     assert said in told
     assert len(told) < 60_000
+
+
+# --- one wrong part
+
+EVERY_KEY = yaml.safe_load((bundled("configs") / "every_key.yaml").read_text(encoding="utf-8"))
+
+
+def paths_in(data: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return the path of each part of the data."""
+    parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path, *(found for step, part in parts for found in paths_in(part, (*path, step)))]
+
+
+@given(path=st.sampled_from(paths_in(EVERY_KEY)[1:]), part=PLAIN, extra=st.booleans())
+def test_anything_in_the_place_of_any_value_is_taken_or_told_at_its_place(
+    path: tuple[str | int, ...], part: Any, extra: bool, folder: Path
+) -> None:
+    data = copy.deepcopy(EVERY_KEY)
+    owner = reduce(lambda here, step: here[step], path[:-1], data)
+    key = f"{path[-1]}x" if extra and isinstance(owner, dict) else path[-1]
+    owner[key] = part
+    found = inspected(json.dumps(data, indent=1).encode(), folder)
+    lines = json.dumps(data, indent=1).splitlines()
+    if isinstance(key, str) and extra and path[0] != "tools":
+        said = [problem for problem in found.problems if "unknown key" in problem.message]
+        assert said or "options" in path
+        assert all(key in lines[problem.place.line - 1] for problem in said)
