@@ -115,7 +115,7 @@ def check(
 ) -> None:
     """Check a configuration: every mistake with its place, the tools, their schemas and effects, what is imported."""
     from llmcompiler.config import report
-    from llmcompiler.config.loading import inspect_config, told
+    from llmcompiler.config.loading import inspect_config, told_all
 
     with _Told():
         found = inspect_config(file, allow_code=allow_code or ())
@@ -124,8 +124,8 @@ def check(
         else:
             _show_check(found)
     if found.problems:
-        for problem in found.problems:
-            err.print(Text(told(found.path, problem)), soft_wrap=True)
+        for line in told_all(found):
+            err.print(Text(line), soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -142,7 +142,7 @@ def demo(
 ) -> None:
     """Show a question answered by the compiler, and beside it by a sequential tool loop.
 
-    Runs on a recorded model unless OPENAI_API_KEY, OPENAI_BASE_URL, --base-url or --model names a real one.
+    Runs on a recorded model unless OPENAI_API_KEY, OPENAI_BASE_URL, --base-url, --model or the file names a real one.
     """
     from llmcompiler.demo.agents import demo_questions, slowed
     from llmcompiler.demo.show import show_demo
@@ -153,14 +153,15 @@ def demo(
         return
     if not everything and not 1 <= number <= len(questions):
         _wrong_use(f"there is no question {number}; `llmcompiler demo --list` lists 1 to {len(questions)}")
-    is_real = base_url or os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
+    named = model or base_url or os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
     console = Console(quiet=True) if as_json else out
     chosen = questions if everything else questions[number - 1 : number]
     with _Told():
         said = _config(config, allow_code, None)
-        real = model or (said.chosen().name if is_real else None)
+        is_real = named or said.names_server
+        real = said.make_model("model", name=model, base_url=base_url) if is_real else None
         tools = slowed(said.registry) if config is None else said.registry
-        ran = [asyncio.run(show_demo(question, tools, real, base_url, console)) for question in chosen]
+        ran = [asyncio.run(show_demo(question, tools, real, console)) for question in chosen]
     if as_json:
         told = [{title: result.to_dict() for title, result in results.items()} for results in ran]
         _print_json(told if everything else told[0])
@@ -221,30 +222,25 @@ def _config(file: str | None, allow_code: list[str] | None, strategy: str | None
 
 def _show_check(found: "Inspection") -> None:
     from llmcompiler.config import report
+    from llmcompiler.config.loading import told
 
-    mistakes = [problem for problem in found.problems if problem.kind == "mistake"]
-    verdict = "no mistakes" if not mistakes else f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-    out.print(Text.assemble((f"{found.path}: ", "bold"), (verdict, "red" if mistakes else "green")), soft_wrap=True)
-    if found.config is not None:
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        for key, text in report.settings(found.config):
-            table.add_row(key, Text(text))
-        out.print(table)
-    table = Table("tool", "effect", "policy", "from", box=None, padding=(0, 2, 0, 0))
+    color = "red" if found.problems else "green"
+    out.print(Text.assemble((f"{found.path}: ", "bold"), (report.verdict(found), color)), soft_wrap=True)
+    for key, text in report.settings(found.config) if found.config else ():
+        out.print(Text.assemble((f"  {key:14} ", "dim"), text), soft_wrap=True)
     for entry in found.tools:
-        row = ("(not imported)", "", "") if entry.tool is None else report.tool_row(entry.tool)
-        table.add_row(*map(Text, (*row, entry.use)))
-    if found.tools:
-        out.print()
-        out.print(table)
+        if entry.tool is None:
+            out.print(Text.assemble("\n", (entry.use, "bold"), "  cannot be used"), soft_wrap=True)
+            continue
+        signature, effect, policy = report.tool_row(entry.tool)
+        out.print(Text.assemble("\n", (signature, "bold"), f"  {effect}"), soft_wrap=True)
+        out.print(Text(f"  from {entry.use}\n  {policy}", "dim"), soft_wrap=True)
     names = report.undeclared(found)
     if names:
-        out.print(f"\neffect undeclared: {', '.join(names)} (started while the plan streams; never shared or cached)")
-    waiting = [problem for problem in found.problems if problem.kind == "not_allowed"]
-    if waiting:
-        out.print(
-            f"\n{len(waiting)} would be imported, once --allow-code allows it; until then nothing of it is checked"
-        )
+        out.print(Text.assemble("\neffect undeclared: ", (", ".join(names), "yellow")), soft_wrap=True)
+        out.print("  calls may start while the plan streams, and are neither shared nor cached", highlight=False)
+    for note in found.notes:
+        out.print(Text(f"\nnote: {told(found.path, note)}"), soft_wrap=True)
 
 
 def _list(questions: list[Any]) -> None:

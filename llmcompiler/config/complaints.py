@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from llmcompiler.config.documents import Document, KeyPath
+from llmcompiler.config.documents import Document, KeyPath, key_text
 from llmcompiler.config.schema import ConfigSection
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.plan.showing import shown
@@ -23,21 +23,20 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
+# What a text may stand for, by the name of the section, or by its key.
+_SHORT = {"ModelSection": "a name", "UseSection": "text", "ToolSection": "text", "examples": "a name"}
 _YES_OR_NO = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
 def complain(document: Document, error: ValidationError) -> None:
-    """Note in the document what pydantic found."""
+    """Note in the document what pydantic found, but for parts of which something is said already."""
+    said = {problem.path for problem in document.problems}
     for found in error.errors(include_url=False, include_input=False):
         path = _path(document.data, found["loc"])
+        if path in said:
+            continue
         where = path[:-1] if found["type"] == "missing" else path
         document.complain(where, _message(document.data, path, found))
-
-
-def key_text(path: KeyPath) -> str:
-    """Return a path as it is read: `tools[0].retries`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.removeprefix(".")
 
 
 def at(data: Json, path: KeyPath) -> Any:
@@ -49,6 +48,15 @@ def at(data: Json, path: KeyPath) -> Any:
         except (LookupError, TypeError):
             return None
     return here
+
+
+def described(value: Json) -> str:
+    """Return what stands in a file, in few words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return f"text {shown(value, 60)}" if isinstance(value, str) else shown(value, 60)
 
 
 def _path(data: Json, location: tuple[int | str, ...]) -> KeyPath:
@@ -68,24 +76,29 @@ def _path(data: Json, location: tuple[int | str, ...]) -> KeyPath:
 def _message(data: Json, path: KeyPath, found: Any) -> str:
     kind, key, value = found["type"], key_text(path), at(data, path)
     if kind == "extra_forbidden":
-        return f"{key}: unknown key; {did_you_mean(str(path[-1]), _keys_at(path[:-1]))}".rstrip("; ")
+        known = _keys_at(path[:-1])
+        return f"{key}: unknown key; {did_you_mean(str(path[-1]), known) or 'known: ' + ', '.join(known)}"
     if kind == "missing":
         return f"{key}: this key is missing"
     if kind in ("literal_error", "enum"):
         options = [option.strip("' ") for option in found["ctx"]["expected"].replace(" or ", ",").split(",")]
-        return f"{key}: expected one of {', '.join(options)}; found {_said(value)}{_nearest(value, options)}"
+        return f"{key}: expected one of {', '.join(options)}; found {described(value)}{_nearest(value, options)}"
     if kind in _EXPECTED:
-        return f"{key or 'the file'}: expected {_EXPECTED[kind]}; found {_said(value)}{_hint(kind, value)}"
+        short = _SHORT.get(found.get("ctx", {}).get("class_name") or key)
+        expected = f"{short} or {_EXPECTED[kind]}" if short else _EXPECTED[kind]
+        return f"{key}: expected {expected}; found {described(value)}{_hint(expected, value)}"
     if kind == "string_too_short":
         return f"{key}: expected text that is not empty"
-    said = found["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("String should", "must")
-    return f"{key}: {said}" if "found" in said or kind == "value_error" else f"{key}: {said}; found {_said(value)}"
+    if kind == "value_error":  # one of our own, which says what it found only if that may be said
+        said, found_too, _ = found["msg"].removeprefix("Value error, ").partition("; found ")
+        return f"{key}: {said}{f'; found {described(value)}' if found_too else ''}"
+    return f"{key}: {found['msg'].replace('Input should', 'must')}; found {described(value)}"
 
 
-def _hint(kind: str, value: Json) -> str:
-    if kind == "bool_type" and isinstance(value, str) and value.lower() in _YES_OR_NO:
+def _hint(expected: str, value: Json) -> str:
+    if expected == _EXPECTED["bool_type"] and isinstance(value, str) and value.lower() in _YES_OR_NO:
         return "; write true or false"
-    if kind == "string_type" and isinstance(value, (bool, int, float)):
+    if expected.startswith(("text", "a name")) and isinstance(value, (bool, int, float)):
         return "; quote it if it is text"
     return ""
 
@@ -93,14 +106,6 @@ def _hint(kind: str, value: Json) -> str:
 def _nearest(value: Json, options: list[str]) -> str:
     said = did_you_mean(value, options) if isinstance(value, str) else ""
     return f"; {said}" if said.startswith("did you mean") else ""
-
-
-def _said(value: Json) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, (dict, list)):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    return f"text {shown(value, 60)}" if isinstance(value, str) else shown(value, 60)
 
 
 def _keys_at(path: KeyPath) -> list[str]:

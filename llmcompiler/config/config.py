@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from llmcompiler.config.schema import ConfigSection, ModelSection
 from llmcompiler.errors import UsageError
@@ -13,6 +13,8 @@ from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.models.model import Model
 from llmcompiler.models.provider import model_of
 from llmcompiler.toolkit.registry import Registry
+
+Role = Literal["model", "planner_model", "joiner_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +78,24 @@ class Config:
     processes: int
     registry: Registry
 
-    def chosen(self, role: str = "model") -> ModelChoice:
-        """Return the choice for a role (`model`, `planner_model`, `joiner_model`). Raises `UsageError` if there is none."""
+    @property
+    def names_server(self) -> bool:
+        """Return whether the file says where its model is served, or with which key."""
+        return self.model is not None and bool(self.model.base_url or self.model.api_key_env)
+
+    def make_model(
+        self,
+        role: Role,
+        *,
+        name: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+    ) -> Model:
+        """Return the model for a role; what is given here takes the place of what the file says. Raises `UsageError`."""
         choice: ModelChoice | None = getattr(self, role) or self.model
-        if choice is None:
+        if choice is None and name is None:
             raise UsageError(f'{self.path} names no model; add a line such as `model: "openai:gpt-4.1-mini"`')
-        return choice
+        return (choice or ModelChoice(name=name or "")).make(name=name, base_url=base_url, api_key=api_key)
 
 
 def config_of(path: Path, section: ConfigSection, registry: Registry) -> Config:

@@ -5,26 +5,30 @@ file ─▶ documents.py (strict YAML, places) ─▶ schema.py (pydantic) ─�
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from llmcompiler._resources import bundled
-from llmcompiler.config.complaints import complain, key_text
+from llmcompiler.config.complaints import complain, described
 from llmcompiler.config.config import Config, config_of
-from llmcompiler.config.documents import Document, KeyPath, Place, Problem, read_document
-from llmcompiler.config.schema import COMPILER_ONLY, ConfigSection, ModelSection, ToolSection
+from llmcompiler.config.documents import Document, KeyPath, Place, Problem, key_text, read_document
+from llmcompiler.config.schema import COMPILER_ONLY, ConfigSection, ToolSection
 from llmcompiler.errors import ConfigError, UsageError
 from llmcompiler.execution.targets import target_of
-from llmcompiler.models.provider import provider_and_name
 from llmcompiler.plan.diagnostics import did_you_mean
+from llmcompiler.prompting import example_problem, joiner_system, load_examples, planner_system
+from llmcompiler.toolkit.langchain import is_base_tool
 from llmcompiler.toolkit.loader import Allowed, CodeNotAllowed, load, read_source
 from llmcompiler.toolkit.registry import Registry
-from llmcompiler.toolkit.tool import Tool, as_tool
+from llmcompiler.toolkit.tool import Tool, tool
 
 AllowCode = str | Path | Iterable[str | Path]
+MAX_TOLD = 50  # problems in a text; the error itself holds all
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,14 @@ class ToolFound:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a file comes to. `config` is None if there are problems; problems are in the order of the file."""
+    """What a file comes to. `config` is None if there are problems; problems and notes are in the order of the file.
+
+    notes: examples that are left out, since they are no plans for these tools.
+    """
 
     path: Path
     problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
     tools: tuple[ToolFound, ...]
     config: Config | None
 
@@ -54,7 +62,9 @@ def load_config(path: str | Path, *, allow_code: AllowCode = ()) -> Config:
     """
     found = inspect_config(path, allow_code=allow_code)
     if found.config is None:
-        raise ConfigError("\n".join(told(found.path, problem) for problem in found.problems), problems=found.problems)
+        count = len(found.problems)
+        head = f"{found.path} has {count} problem{'s' if count > 1 else ''}"
+        raise ConfigError("\n".join([head, *told_all(found)]), problems=found.problems)
     return found.config
 
 
@@ -76,68 +86,89 @@ def told(path: Path, problem: Problem) -> str:
     return f"{path}:{problem.place.line}:{problem.place.column}: {problem.message}"
 
 
+def told_all(found: Inspection) -> list[str]:
+    """Return a line for each problem, up to a sensible number of them."""
+    lines = [told(found.path, problem) for problem in found.problems[:MAX_TOLD]]
+    more = len(found.problems) - MAX_TOLD
+    return [*lines, f"and {more} more"] if more > 0 else lines
+
+
 def inspect_config(path: str | Path, *, allow_code: AllowCode = ()) -> Inspection:
     """Return what a configuration file comes to, with every problem that it has. Raises `UsageError` without a file."""
-    file = find_config(path)
-    document = read_document(file)
+    allowed = Allowed(allow_code, trusted=[bundled("tools")])
+    document = read_document(find_config(path))
     section = None
     tools: list[ToolFound] = []
-    if not document.problems and not isinstance(document.data, Mapping):
-        document.complain((), "a configuration is a mapping, such as `tools: [...]`")
     if isinstance(document.data, Mapping):
         section = _section(document)
-        tools = _tools(document, Allowed(allow_code, trusted=[bundled("tools")]))
+        tools = _tools(document, allowed)
         _check_names(document, tools)
-    problems = tuple(sorted(set(document.problems), key=lambda problem: problem.place))
-    registry = Registry([found.tool for found in tools if found.tool is not None]) if not problems else None
-    config = None if section is None or registry is None else config_of(file, section, registry)
-    return Inspection(file, problems, tuple(tools), config)
+    elif not document.problems:
+        document.complain((), f"expected a mapping, such as `tools: [...]`; found {described(document.data)}")
+    config = None
+    if section is not None and not document.problems:
+        config = config_of(document.file, section, Registry([found.tool for found in tools]))
+        _check_prompts(document, config)
+    in_order = sorted(dict.fromkeys(document.problems), key=lambda problem: problem.place)
+    problems = tuple(problem for problem in in_order if problem.kind != "note")
+    notes = tuple(problem for problem in in_order if problem.kind == "note")
+    return Inspection(document.file, problems, notes, tuple(tools), None if problems else config)
 
 
 def find_config(path: str | Path) -> Path:
     """Return the file at a path; one under `configs/` that is not there is looked for among the bundled ones."""
     file = Path(path)
-    if file.is_file():
-        return file
+    try:
+        if file.exists() and not file.is_dir():  # a pipe is welcome, as of `--config <(...)`
+            return file
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{str(file)[:300]!r} is no path: {error}"[:500]) from error
     folder = bundled("configs")
-    names = sorted(found.name for found in folder.glob("*.yaml") if "." not in found.stem)
-    if file.parent in (Path("configs"), Path()) and file.name in names:
+    names = [found.name for found in folder.glob("*.yaml") if "." not in found.stem]
+    may_be_bundled = file.parent in (Path("configs"), Path())
+    if may_be_bundled and file.name in names:
         return folder / file.name
-    raise UsageError(f"there is no file {file}; {did_you_mean(file.name, names)} (the bundled ones)")
+    near = {found.name for found in file.parent.glob("*.y*ml")}.union(names if may_be_bundled else ())
+    raise UsageError(f"there is no file {file}; {did_you_mean(file.name, sorted(near))}".rstrip("; "))
 
 
 def _section(document: Document) -> ConfigSection | None:
+    _check_strategy(document)
     try:
-        section = ConfigSection.model_validate(document.data)
+        return ConfigSection.model_validate(document.data)
     except ValidationError as error:
         complain(document, error)
         return None
-    for role in ("model", "planner_model", "joiner_model"):
-        _check_model(document, role, getattr(section, role))
-    _check_examples(document, section)
-    if section.strategy != "compiler":
-        for key in sorted(section.model_fields_set & COMPILER_ONLY):
-            document.complain((key,), f"{key}: the strategy {section.strategy} has no use for this; remove it")
-    return section
 
 
-def _check_model(document: Document, role: str, section: ModelSection | None) -> None:
-    if section is None:
-        return
-    try:
-        provider_and_name(section.name)
-    except UsageError as error:
-        path = (role, "name") if (role, "name") in document.values else (role,)
-        document.complain(path, f"{key_text(path)}: {error}")
+def _check_strategy(document: Document) -> None:
+    """Note keys for which the strategy has no use. Before anything else is known of the file, so that all is told."""
+    said: Any = document.data
+    if said.get("strategy") == "react":
+        for key in sorted(COMPILER_ONLY & said.keys()):
+            document.complain((key,), f"{key}: the strategy react has no use for this; remove it")
 
 
-def _check_examples(document: Document, section: ConfigSection) -> None:
-    if not isinstance(section.examples, str):
-        return
-    names = sorted(found.stem for found in (bundled("prompts") / "examples").glob("*.plan"))
-    if section.examples not in names:
-        said = f"there are no examples named {section.examples!r}; {did_you_mean(section.examples, names)}"
-        document.complain(("examples",), f"examples: {said}")
+def _check_prompts(document: Document, config: Config) -> None:
+    """Note examples that will be left out, and templates whose slots are wrong, as an agent would find them."""
+    usable = []
+    for number, (question, plan) in enumerate(load_examples("general" if config.examples is None else config.examples)):
+        problem = example_problem(plan, config.registry)
+        if problem is None:
+            usable.append((question, plan))
+        elif config.examples is not None:
+            why = "; ".join(dict.fromkeys(diagnostic.message for diagnostic in problem.diagnostics)) or str(problem)
+            said = f"the example {question[:60]!r} is left out, since it is no plan for these tools: {why}"
+            document.complain(("examples", number), f"examples: {said}", "note")
+    fills = {
+        "planner_prompt": partial(planner_system, config.planner_prompt, config.registry, usable, config.instructions),
+        "joiner_prompt": partial(joiner_system, config.joiner_prompt, "rule", config.instructions),
+    }
+    for key, fill in fills.items():
+        try:
+            fill()
+        except UsageError as error:
+            document.complain((key,), f"{key}: {error}")
 
 
 def _tools(document: Document, allowed: Allowed) -> list[ToolFound]:
@@ -147,39 +178,49 @@ def _tools(document: Document, allowed: Allowed) -> list[ToolFound]:
     found = []
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
         path: KeyPath = ("tools", number)
+        said = {"use": entry} if isinstance(entry, str) else entry
         try:
-            section = ToolSection.model_validate({"use": entry} if isinstance(entry, str) else entry)
-        except ValidationError:
-            continue  # told with the rest of the file
-        found.append(_tool_found(document, path, section, allowed))
+            found.append(_tool_found(document, path, ToolSection.model_validate(said), allowed))
+        except ValidationError:  # told with the rest of the file
+            _check_use(document, path, said, allowed)
     return found
 
 
+def _check_use(document: Document, path: KeyPath, said: Any, allowed: Allowed) -> None:
+    """Note what is wrong with the code of an entry in which something else is wrong too."""
+    with suppress(ValidationError):
+        section = ToolSection.model_validate({"use": said.get("use") if isinstance(said, Mapping) else None})
+        _tool_found(document, path, section, allowed)
+
+
 def _tool_found(document: Document, path: KeyPath, section: ToolSection, allowed: Allowed) -> ToolFound:
-    place = document.place(path)
+    missing = ToolFound(document.place(path), section.use.code, None)
     use = (*path, "use") if (*path, "use") in document.values else path
     try:
-        made = _made(section, document.file.parent, allowed)
-    except CodeNotAllowed as error:
-        document.complain(use, f"{key_text(use)}: {error}", "not_allowed")
-        return ToolFound(place, section.use.code, None)
+        found = _found(section, document.file.parent, allowed)
     except UsageError as error:
-        document.complain(use, f"{key_text(use)}: {error}")
-        return ToolFound(place, section.use.code, None)
+        kind = "not_allowed" if isinstance(error, CodeNotAllowed) else "mistake"
+        document.complain(use, f"{key_text(use)}: {error}", kind)
+        return missing
     try:
-        tool = _revised(made, section)
-        if tool.tier == "process":
-            target_of(tool.function)
+        made = _made(found, section)
+        if made.tier == "process":
+            target_of(made.function)
     except UsageError as error:
         document.complain(path, f"{key_text(path)}: {error}")
-        return ToolFound(place, section.use.code, None)
-    return ToolFound(place, section.use.code, tool)
+        return missing
+    return replace(missing, tool=made)
 
 
-def _made(section: ToolSection, folder: Path, allowed: Allowed) -> Tool[..., Any]:
-    """Return the tool in the code that an entry names."""
+def _found(section: ToolSection, folder: Path, allowed: Allowed) -> Any:
+    """Return what an entry names: a tool, a function, or a LangChain tool, if need be an instance of its class."""
     found = load(read_source(section.use.code, folder), allowed)
-    return as_tool(found if section.use.langchain is None else _instance(found, section.use.init))
+    if section.use.langchain is None:
+        return found
+    made = _instance(found, section.use.init)
+    if not is_base_tool(made):
+        raise UsageError(f"{section.use.code} is no tool of LangChain; name it as python: {section.use.code}")
+    return made
 
 
 def _instance(found: Any, init: Mapping[str, Any] | None) -> Any:
@@ -190,14 +231,31 @@ def _instance(found: Any, init: Mapping[str, Any] | None) -> Any:
         return found
     try:
         return found(**(init or {}))
-    except Exception as error:
-        raise UsageError(f"{found.__name__} cannot be made: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{found.__name__} cannot be made: {_why(error)}") from error
 
 
-def _revised(tool: Tool[..., Any], section: ToolSection) -> Tool[..., Any]:
+def _why(error: BaseException) -> str:
+    """Return what an error says; pydantic's without the input, which may be a secret."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'init'}: {each['msg']}" for each in found)
+
+
+def _made(found: Any, section: ToolSection) -> Tool[..., Any]:
+    """Return a tool with all that an entry says of it."""
+    made: Tool[..., Any] = found if isinstance(found, Tool) else _plain_tool(found, section)
     named = ("name", "description", "effect", "parameters", "returns")
     spec = {name: getattr(section, name) for name in named if getattr(section, name) is not None}
-    return tool.revised(spec, section.policy)
+    return made.revised(spec, section.policy)
+
+
+def _plain_tool(found: Any, section: ToolSection) -> Tool[..., Any]:
+    """Return a tool of what is none yet; a lambda needs the name, an odd signature the parameters that the entry gives."""
+    if is_base_tool(found):
+        return tool(isolate=section.isolate)(found)  # which of its two bodies is taken depends on it
+    return tool(name=section.name, parameters=section.parameters)(found)
 
 
 def _check_names(document: Document, tools: Iterable[ToolFound]) -> None:
@@ -207,8 +265,7 @@ def _check_names(document: Document, tools: Iterable[ToolFound]) -> None:
             continue
         name = found.tool.spec.name
         if name in first:
-            said = (
-                f"two tools are named {name!r}, the first in line {first[name].line}; give one of them another `name`"
-            )
-            document.problems.append(Problem(found.place, said))
+            line = first[name].line
+            said = f"two tools are named {name!r}, the first in line {line}; give one of them another `name`"
+            document.complain_at(found.place, said)
         first.setdefault(name, found.place)

@@ -1,15 +1,27 @@
 """What `llmcompiler check` tells of a configuration, as rows of text and as JSON data."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from llmcompiler.config.config import Config, ModelChoice
-from llmcompiler.config.loading import Inspection
+from llmcompiler.config.documents import Problem
+from llmcompiler.config.loading import Inspection, ToolFound
 from llmcompiler.passes.check import signature
 from llmcompiler.plan.tools import Effect, Policy
 from llmcompiler.toolkit.tool import Tool
 
 _PLAIN = Policy()
+
+
+def verdict(found: Inspection) -> str:
+    """Return in a few words what is wrong."""
+    kinds = Counter(problem.kind for problem in found.problems)
+    texts = {"mistake": "mistake{}", "not_allowed": "tool{} from code that is not allowed"}
+    parts = [
+        f"{kinds[kind]} {text.format('s' if kinds[kind] > 1 else '')}" for kind, text in texts.items() if kinds[kind]
+    ]
+    return ", ".join(parts) or "no mistakes"
 
 
 def settings(config: Config) -> Iterator[tuple[str, str]]:
@@ -73,24 +85,21 @@ def as_json(found: Inspection) -> dict[str, Any]:
     """Return an inspection as JSON data."""
     return {
         "file": str(found.path),
-        "problems": [
-            {
-                "line": problem.place.line,
-                "column": problem.place.column,
-                "kind": problem.kind,
-                "message": problem.message,
-            }
-            for problem in found.problems
-        ],
+        "problems": [_problem(problem) for problem in found.problems],
+        "notes": [_problem(note) for note in found.notes],
         "settings": {} if found.config is None else dict(settings(found.config)),
-        "tools": [
-            {"use": entry.use, "line": entry.place.line}
-            | (
-                {}
-                if entry.tool is None
-                else dict(zip(("signature", "effect", "policy"), tool_row(entry.tool), strict=True))
-            )
-            for entry in found.tools
-        ],
+        "tools": [_tool(entry) for entry in found.tools],
         "undeclared": undeclared(found),
     }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    line, column = problem.place
+    return {"line": line, "column": column, "kind": problem.kind, "message": problem.message}
+
+
+def _tool(entry: ToolFound) -> dict[str, Any]:
+    said = {"use": entry.use, "line": entry.place.line}
+    if entry.tool is None:
+        return said
+    return said | dict(zip(("signature", "effect", "policy"), tool_row(entry.tool), strict=True))

@@ -1,6 +1,8 @@
-"""What a configuration file may say. pydantic reads it once; `build.py` makes frozen values and objects of it."""
+"""What a configuration file may say. pydantic reads it once; `config.py` makes frozen values of it."""
 
+import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -15,23 +17,54 @@ from pydantic import (
 
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines
+from llmcompiler.models.provider import provider_and_name
 from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
+from llmcompiler.prompting import example_set
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
 
 StrategyName = Literal["compiler", "react"]
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "stop"})
+
+_EVERY_REQUEST = frozenset({"model", "messages", "stream", "stream_options", "stop"})
+_NAMED = ("temperature", "top_p", "max_tokens", "seed")
 
 
 def _free(options: dict[str, Any]) -> dict[str, Any]:
-    taken = sorted(_OURS & options.keys())
-    if taken:
-        raise ValueError(f"{', '.join(taken)} cannot be set here: every request sets it")
+    for name in options:
+        if name in _EVERY_REQUEST:
+            raise ValueError(f"{name} cannot be set here: every request sets it")
+        if name in _NAMED:
+            raise ValueError(f"{name} is a key of its own; move it out of the options")
     return options
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        is_address = False
+    if not is_address:
+        raise ValueError('expected the address of a server, such as "http://localhost:8000/v1"')
+    if parts.username or parts.password:
+        raise ValueError("an address may not hold a password; name the variable that holds a key in api_key_env")
+    return text
+
+
+def _variable(text: str) -> str:
+    # Not what stands there: it may be the key itself, written into the wrong place.
+    if not re.fullmatch(r"([A-Z][A-Z0-9_]*_)?API_KEY", text):
+        raise ValueError("expected the name of an environment variable that ends in API_KEY, such as LOCAL_API_KEY")
+    return text
+
+
+def _model_name(text: str) -> str:
+    provider_and_name(text)
+    return text
 
 
 Seconds = Annotated[float, BeforeValidator(seconds_of)]
 Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
+CountOrZero = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -48,9 +81,9 @@ def _named(value: object) -> object:
 class ModelSection(_Section):
     """A model by name, and how it is asked."""
 
-    name: Text
-    base_url: Text | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    name: Annotated[str, AfterValidator(_model_name)]
+    base_url: Annotated[str, AfterValidator(_url)] | None = None
+    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_tokens: Count | None = None
@@ -59,7 +92,7 @@ class ModelSection(_Section):
 
     def request_options(self) -> dict[str, Any]:
         """Return the further fields of each request."""
-        named = {name: getattr(self, name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+        named = {name: getattr(self, name) for name in _NAMED}
         return {**{name: value for name, value in named.items() if value is not None}, **self.options}
 
 
@@ -68,7 +101,7 @@ class LimitsSection(_Section):
 
     parallel_tasks: Count = Limits().parallel_tasks
     tasks: Count = Limits().tasks
-    replans: CountOrNone = Limits().replans
+    replans: CountOrZero = Limits().replans
     seconds: Seconds | None = None
     tokens: Count | None = None
 
@@ -129,7 +162,7 @@ def _coded(value: object) -> object:
 
 
 def _cached(value: object) -> object:
-    return value if isinstance(value, dict) else {"ttl": value}
+    return {"ttl": value} if isinstance(value, (str, int, float)) else value
 
 
 def _used(value: object) -> object:
@@ -137,13 +170,16 @@ def _used(value: object) -> object:
 
 
 class ToolSection(_Section):
-    """One tool: where its code is, and how it may be used. Whatever is not said stays as the code says."""
+    """One tool: where its code is, and how it may be used.
+
+    Whatever is not said stays as the code says; null takes a limit or a cache away.
+    """
 
     use: Annotated[UseSection, BeforeValidator(_coded)]
     name: Text | None = None
     description: Text | None = None
     timeout: Seconds | None = None
-    retries: CountOrNone | None = None
+    retries: CountOrZero = 0
     rate: Annotated[Rate, BeforeValidator(rate_of)] | None = None
     concurrency: Count | None = None
     effect: Annotated[Effect, Field(strict=False)] | None = None
@@ -156,15 +192,17 @@ class ToolSection(_Section):
 
     @property
     def policy(self) -> dict[str, Any]:
-        """Return the fields of the policy that this file sets; a `timeout: null` sets it to no limit."""
-        named = ("timeout", "retries", "rate", "concurrency", "isolate", "expected", "error_field")
+        """Return the fields of the policy that this file sets."""
+        named = ("timeout", "retries", "rate", "concurrency", "isolate", "expected", "cache", "error_field")
         said = {name: getattr(self, name) for name in named if name in self.model_fields_set}
-        return said | ({"cache": Cache(self.cache.ttl, self.cache.size)} if self.cache else {})
+        if self.cache is not None:
+            said["cache"] = Cache(self.cache.ttl, self.cache.size)
+        return said
 
 
 Model = Annotated[ModelSection, BeforeValidator(_named)]
 Examples = Annotated[
-    Annotated[Text, Tag("name")] | Annotated[list[ExampleSection], Tag("pairs")],
+    Annotated[str, AfterValidator(example_set), Tag("name")] | Annotated[list[ExampleSection], Tag("pairs")],
     Discriminator(lambda value: "name" if isinstance(value, str) else "pairs"),
 ]
 
@@ -183,7 +221,7 @@ class ConfigSection(_Section):
     stream: bool = True
     limits: LimitsSection = Field(default_factory=LimitsSection)
     deadlines: DeadlinesSection = Field(default_factory=DeadlinesSection)
-    model_retries: CountOrNone = 2
+    model_retries: CountOrZero = 2
     threads: Count = 64
     processes: Count = 8
     tools: list[Annotated[ToolSection, BeforeValidator(_used)]] = Field(default_factory=list)

@@ -8,7 +8,7 @@ web would take.
 import functools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -17,6 +17,7 @@ import yaml
 
 from llmcompiler._resources import bundled
 from llmcompiler.errors import UsageError
+from llmcompiler.models.model import Model
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.react import ReAct
@@ -71,25 +72,20 @@ def _slowed(tool: Tool[..., Any], seconds: float) -> Tool[..., Any]:
 
 
 @contextmanager
-def demo_agents(
-    question: DemoQuestion, tools: Registry, model: str | None, base_url: str | None
-) -> Iterator[dict[str, Agent]]:
-    """Yield the two agents by title, on the recording, or on a real model if one is named."""
+def demo_agents(question: DemoQuestion, tools: Registry, model: Model | None) -> Iterator[dict[str, Agent]]:
+    """Yield the two agents by title, on a real model, or on the recording if there is none."""
     import_module("openai")  # so that its import counts for neither agent
-    recorded = None if model or base_url else recording(question)
-    with recorded or nullcontext():
-        url = recorded.base_url if recorded else base_url
-        name = (model or "openai:gpt-4.1-mini") if recorded is None else "openai:recorded"
-        served: Any = OpenAIModel("recorded", base_url=url, api_key="none") if recorded else name
+    with ExitStack() as stack:
+        asked = model or OpenAIModel(
+            "recorded", base_url=stack.enter_context(recording(question)).base_url, api_key="none"
+        )
         agents: dict[str, Agent] = {
-            "llmcompiler": LLMCompiler(served, tools, base_url=url),
-            "sequential tool loop (ReAct)": ReAct(served, tools, base_url=url),
+            "llmcompiler": LLMCompiler(asked, tools),
+            "sequential tool loop (ReAct)": ReAct(asked, tools),
         }
-        try:
-            yield agents
-        finally:
-            for agent in agents.values():
-                agent.close()
+        for agent in agents.values():
+            stack.callback(agent.close)
+        yield agents
 
 
 def recording(question: DemoQuestion, timing: Timing = TIMING) -> LoopbackServer:

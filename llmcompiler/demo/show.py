@@ -8,26 +8,27 @@ from rich.table import Table
 from rich.text import Text
 
 from llmcompiler.demo.agents import SEARCH_SECONDS, TIMING, DemoQuestion, demo_agents, is_slowed
+from llmcompiler.models.model import Model
 from llmcompiler.observe.console import show_run
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.toolkit.registry import Registry
 
 
 async def show_demo(
-    question: DemoQuestion, tools: Registry, model: str | None, base_url: str | None, console: Console
+    question: DemoQuestion, tools: Registry, model: Model | None, console: Console
 ) -> dict[str, RunResult]:
-    """Show one question of the demo; return the results by title."""
+    """Show one question of the demo, on a real model or on the recording; return the results by title."""
     console.print(f"\n[bold]{question.number}. {escape(question.question)}[/bold]", highlight=False)
     console.print(f"[dim]{question.shows}[/dim]", highlight=False)
     spoken = (
-        f"Model: {model or base_url}, real."
-        if model or base_url
+        f"Model: {model}, real."
+        if model
         else "Model: a RECORDING, served over loopback with the timing of a hosted one "
         f"({TIMING.first_token * 1000:.0f} ms to the first token, {TIMING.per_token * 1000:.0f} ms a token)."
     )
     waits = f" Each search waits {SEARCH_SECONDS} s, as one on the web would." if is_slowed(tools) else ""
-    console.print(f"[dim]{spoken}{waits}[/dim]\n", highlight=False)
-    with demo_agents(question, tools, model, base_url) as agents:
+    console.print(Text(f"{spoken}{waits}\n", "dim"))
+    with demo_agents(question, tools, model) as agents:
         results = await show_run(agents, question.question, console)
     first, *_ = results.values()
     console.print()

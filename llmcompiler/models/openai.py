@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import openai
 
 CONNECT_SECONDS = 5.0
+_OF_THE_SDK = ("extra_headers", "extra_query", "timeout")  # options of a call that are no fields of its request
 
 
 class OpenAIModel:
@@ -62,6 +63,9 @@ class OpenAIModel:
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self._base_url!r})"
 
+    def __str__(self) -> str:
+        return f"openai:{self.name}" + (f" at {self._base_url}" if self._base_url else "")
+
     @property
     def secrets(self) -> frozenset[str]:
         """Return the key, so that it can be kept out of every text that is shown."""
@@ -79,23 +83,23 @@ class OpenAIModel:
                     for chunk in events.feed(data):
                         yield chunk
                     if events.error is not None and not events.is_finished:
-                        raise StreamCut(f"{self._where()}: the server reports an error in its stream: {events.error}")
+                        raise StreamCut(f"{self}: the server reports an error in its stream: {events.error}")
         except openai.APITimeoutError as error:
-            raise ModelTimeout(f"{self._where()}: no connection within {self._connect} s", which="connect") from error
+            raise ModelTimeout(f"{self}: no connection within {self._connect} s", which="connect") from error
         except openai.APIStatusError as error:
-            raise refused(self._where(), error.status_code, error) from error
+            raise refused(str(self), error.status_code, error) from error
         except openai.APIConnectionError as error:
-            raise ModelUnavailable(f"{self._where()}: {error.__cause__ or error}") from error
+            raise ModelUnavailable(f"{self}: {error.__cause__ or error}") from error
         except Exception as error:  # the transport's own errors, while the reply is read
             if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "httpx", "httpcore"):
                 raise
             if not events.is_finished:
-                raise StreamCut(f"{self._where()}: the stream broke off: {error or type(error).__name__}") from error
+                raise StreamCut(f"{self}: the stream broke off: {error or type(error).__name__}") from error
         finally:
             self.skipped_events += events.skipped
         if not events.is_finished:
             unread = f"; {events.skipped} events could not be read" if events.skipped else ""
-            raise StreamCut(f"{self._where()}: the stream ended before it said that it was finished{unread}")
+            raise StreamCut(f"{self}: the stream ended before it said that it was finished{unread}")
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; otherwise that happens when the loop ends."""
@@ -130,14 +134,12 @@ class OpenAIModel:
         }
         if prompt.stop:
             body["stop"] = list(prompt.stop)
-        # Each parameter of its own the SDK searches for something to convert, a third of what a request costs in all;
-        # what stands in extra_body it sends as it is.
-        own = {name: value for name, value in body.items() if name not in self._options}
-        extra = {**own, **(self._options.get("extra_body") or {})}
-        return {"model": self.name, "messages": (), "stream": True, **self._options, "extra_body": extra}
-
-    def _where(self) -> str:
-        return f"openai:{self.name}" + (f" at {self._base_url}" if self._base_url else "")
+        # Each parameter of its own the SDK searches for something to convert, a third of what a request costs in all, and
+        # it takes by name only what OpenAI's own servers know; what stands in extra_body it sends as it is.
+        named = {name: value for name, value in self._options.items() if name in _OF_THE_SDK}
+        fields = {name: value for name, value in self._options.items() if name not in (*_OF_THE_SDK, "extra_body")}
+        extra = {**body, **fields, **(self._options.get("extra_body") or {})}
+        return {"model": self.name, "messages": (), "stream": True, **named, "extra_body": extra}
 
 
 def _import_soon() -> None:

@@ -32,7 +32,7 @@ class Rate:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.starts}/{self.seconds:g}s"
+        return f"{self.starts}/{'' if self.seconds == 1 else f'{self.seconds:g}'}s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,16 @@ from llmcompiler.passes.parse import plan_of
 from llmcompiler.passes.reader import Reading, Rejected
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.plan import Plan
-from llmcompiler.strategies import runner
-from llmcompiler.strategies.planning import Planner, PlannerPrompts
-from llmcompiler.strategies.prompting import (
+from llmcompiler.prompting import (
     Examples,
     bundled_prompt,
-    describe_tools,
-    fill,
+    joiner_system,
     load_examples,
-    show_examples,
+    planner_system,
     usable_examples,
 )
+from llmcompiler.strategies import runner
+from llmcompiler.strategies.planning import Planner, PlannerPrompts
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.rounds import LAST_ROUND, MAY_REPLAN, JoinerPrompts, Rounds
 from llmcompiler.strategies.run import Means, Run
@@ -84,10 +83,9 @@ class LLMCompiler:
             secrets=secrets,
         )
         self._planner_prompts = self._fill_planner(planner_prompt, examples, instructions)
-        joiner = joiner_prompt or bundled_prompt("compiler/joiner")
         self._joiner_prompts = JoinerPrompts(
-            may_replan=fill(joiner, replan_rule=MAY_REPLAN, instructions=instructions),
-            last_round=fill(joiner, replan_rule=LAST_ROUND, instructions=instructions),
+            may_replan=joiner_system(joiner_prompt, MAY_REPLAN, instructions),
+            last_round=joiner_system(joiner_prompt, LAST_ROUND, instructions),
             replan=bundled_prompt("compiler/replan"),
         )
 
@@ -109,14 +107,11 @@ class LLMCompiler:
         from llmcompiler.config.loading import config_for  # 100 ms, for those who have a file
 
         said = config_for("compiler", config, allow_code)
-        planner, joiner = (
-            said.chosen(role).make(name=model, base_url=base_url, api_key=api_key)
-            for role in ("planner_model", "joiner_model")
-        )
+        given = {"name": model, "base_url": base_url, "api_key": api_key}
         return cls(
             tools=said.registry,
-            planner_model=planner,
-            joiner_model=joiner,
+            planner_model=said.make_model("planner_model", **given),
+            joiner_model=said.make_model("joiner_model", **given),
             limits=said.limits,
             examples=said.examples,
             instructions=said.instructions,
@@ -175,14 +170,8 @@ class LLMCompiler:
     def _fill_planner(self, template: str | None, examples: Examples, instructions: str) -> PlannerPrompts:
         pairs = load_examples("general" if examples is None else examples)
         usable = usable_examples(pairs, self.registry, warn=examples is not None)
-        system = fill(
-            template or bundled_prompt("compiler/planner"),
-            tools=describe_tools(self.registry) or "(none)",
-            instructions=instructions,
-            examples=show_examples(usable),
-        )
         return PlannerPrompts(
-            system=system,
+            system=planner_system(template, self.registry, usable, instructions),
             repair=bundled_prompt("compiler/repair"),
             replan=bundled_prompt("compiler/replan"),
             examples=tuple(usable),

@@ -13,7 +13,7 @@ from llmcompiler.passes.parse import not_a_plan
 from llmcompiler.passes.reader import PlanReader, Reading
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.framing import inert
-from llmcompiler.strategies.prompting import fill
+from llmcompiler.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
 
 MAX_PLAN_CHARACTERS = 400_000

@@ -22,9 +22,9 @@ from llmcompiler.passes.reader import Accepted, Pending, PlanReader
 from llmcompiler.plan.diagnostics import render
 from llmcompiler.plan.framing import inert
 from llmcompiler.plan.tasks import Task
+from llmcompiler.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.scheduling import messages
 from llmcompiler.strategies import runner
-from llmcompiler.strategies.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Means, Reply, Run
 from llmcompiler.toolkit.registry import Registry, registry_of
@@ -83,7 +83,7 @@ class ReAct:
 
         said = config_for("react", config, allow_code)
         return cls(
-            said.chosen().make(name=model, base_url=base_url, api_key=api_key),
+            said.make_model("model", name=model, base_url=base_url, api_key=api_key),
             said.registry,
             limits=said.limits,
             instructions=said.instructions,

@@ -13,10 +13,10 @@ from llmcompiler.passes.reader import Accepted, Pending, Reading, Rejected
 from llmcompiler.plan.framing import framed, inert
 from llmcompiler.plan.outcomes import ErrorRecord
 from llmcompiler.plan.tasks import Task
+from llmcompiler.prompting import fill
 from llmcompiler.scheduling.messages import PlanClosed, PlanOpened, PlanSealed, RepairStarted, TaskRefused
 from llmcompiler.strategies.planning import Planner
 from llmcompiler.strategies.progress import Progress
-from llmcompiler.strategies.prompting import fill
 from llmcompiler.strategies.run import Reply, Run
 
 MAX_REPLY_CHARACTERS = 400_000

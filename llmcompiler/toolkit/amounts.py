@@ -7,8 +7,8 @@ from llmcompiler.errors import UsageError
 from llmcompiler.plan.tools import Rate
 
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
-_SECONDS = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_UNITS)})", re.ASCII)
-_RATE = re.compile(rf"(\d+) ?/ ?(\d+(?:\.\d+)?)? ?({'|'.join(_UNITS)})", re.ASCII)
+_SECONDS = re.compile(rf"(\d{{1,12}}(?:\.\d+)?) ?({'|'.join(_UNITS)})", re.ASCII)
+_RATE = re.compile(rf"(\d{{1,12}}) ?/ ?(\d{{1,12}}(?:\.\d+)?)? ?({'|'.join(_UNITS)})", re.ASCII)
 
 
 def seconds_of(said: object) -> float:

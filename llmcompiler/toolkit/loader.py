@@ -3,8 +3,8 @@
     ../tools/knowledge.py::search     a function in a file, relative to the file that names it
     package.module:function           a function in an importable module
 
-What is named must be a tool object, or a function or class defined in allowed code: an `os.system` that an allowed file
-has imported is neither.
+What is named must be a tool object, or a function, a class or an object of a class defined in allowed code: an `os.system`
+that an allowed file has imported is neither.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,7 @@ from typing import Any
 
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
+from llmcompiler.toolkit.langchain import is_base_tool
 from llmcompiler.toolkit.tool import Tool
 
 
@@ -48,7 +49,14 @@ def read_source(text: str, folder: Path) -> Source:
     is_module = not is_file and not place.endswith(".py") and all(part.isidentifier() for part in place.split("."))
     if not name.isidentifier() or name.startswith("_") or not (is_path or is_module):
         raise UsageError(f'{text!r} names no function: write "file.py::function" or "package.module:function"')
-    return Source(name, (folder / place).resolve()) if is_path else Source(name, module=place)
+    if not is_path:
+        return Source(name, module=place)
+    path = folder / place
+    try:
+        path.exists()  # else what is too long would be told only where it is opened
+        return Source(name, path.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, a loop of links
+        raise UsageError(f"{place!r} is no path: {getattr(error, 'strerror', None) or error}") from error
 
 
 class Allowed:
@@ -57,6 +65,8 @@ class Allowed:
     def __init__(self, places: str | Path | Iterable[str | Path], trusted: Iterable[Path] = ()) -> None:
         self._folders = [folder.resolve() for folder in trusted]
         self._packages: list[str] = []
+        if not isinstance(places, Iterable) and not isinstance(places, Path):
+            raise UsageError(f"allow_code takes folders and packages, not {places!r}")
         for place in [places] if isinstance(places, (str, Path)) else places:
             if not isinstance(place, (str, Path)) or not str(place).strip():
                 raise UsageError(f"allow_code takes folders and packages, not {place!r}")
@@ -68,14 +78,28 @@ class Allowed:
     def check(self, source: Source) -> None:
         """Raise `CodeNotAllowed` if what a source names may not be imported."""
         if source.path is not None:
-            if not any(source.path.is_relative_to(folder) for folder in self._folders):
-                raise CodeNotAllowed(f"{source.path} is not in allowed code; {_how(str(source.path.parent))}")
+            if not self._has_file(source.path):
+                meant = [name for name in self._packages if source.path.is_relative_to(Path(name).resolve())]
+                how = (
+                    f"{meant[0]} allows a package; the folder is {meant[0]}/"
+                    if meant
+                    else _how(str(source.path.parent))
+                )
+                raise CodeNotAllowed(f"{source.path} is not in allowed code; {how}")
         elif not self.has_module(source.module):
             raise CodeNotAllowed(f"{source.module} is not allowed code; {_how(source.module.partition('.')[0])}")
 
     def has_module(self, module: str) -> bool:
         """Return whether a module, by its name, belongs to an allowed package."""
         return any(module == package or module.startswith(f"{package}.") for package in self._packages)
+
+    def has_code_of(self, module: str) -> bool:
+        """Return whether the code of a module that is imported already is allowed, by its name or its file."""
+        file = getattr(sys.modules.get(module), "__file__", None)
+        return self.has_module(module) or (isinstance(file, str) and self._has_file(Path(file).resolve()))
+
+    def _has_file(self, file: Path) -> bool:
+        return any(file.is_relative_to(folder) for folder in self._folders)
 
 
 def _how(place: str) -> str:
@@ -100,23 +124,38 @@ def load(source: Source, allowed: Allowed) -> Any:
     """
     allowed.check(source)
     module = load_module(source.path) if source.path else _import(source.module)
-    if not hasattr(module, source.name):
-        names = [name for name, value in vars(module).items() if not name.startswith("_") and callable(value)]
-        raise UsageError(f"{source.path or source.module} has no {source.name!r}; {did_you_mean(source.name, names)}")
-    found = getattr(module, source.name)
+    found = _attribute(module, source)
+    if _is_tool(found):
+        return found
+    if not callable(found):  # not what it is: it may be a secret
+        raise UsageError(f"{source} is of type {type(found).__name__}, which is no tool; name a function")
     home = _home(found)
-    if home is not None and home != module.__name__ and not allowed.has_module(home):
+    if home != module.__name__ and not allowed.has_code_of(home):
         raise CodeNotAllowed(
             f"{source} comes from {home}, which is not allowed code; wrap it in a function of your own"
         )
     return found
 
 
-def _home(found: object) -> str | None:
-    """Return the module in which a function or class is defined; None for an object, which somebody made on purpose."""
-    if isinstance(found, Tool) or not (inspect.isroutine(found) or inspect.isclass(found)):
-        return None
-    return str(getattr(inspect.unwrap(found), "__module__", ""))
+def _attribute(module: ModuleType, source: Source) -> Any:
+    try:
+        return getattr(module, source.name)
+    except AttributeError:
+        names = [name for name, value in vars(module).items() if not name.startswith("_") and callable(value)]
+        said = f"{source.path or source.module} has no {source.name!r}; {did_you_mean(source.name, names)}"
+        raise UsageError(said.rstrip("; ")) from None
+    except Exception as error:  # a __getattr__ of the module
+        raise UsageError(f"{source} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _is_tool(found: object) -> bool:
+    return isinstance(found, Tool) or (is_base_tool(found) and not inspect.isclass(found))
+
+
+def _home(found: Callable[..., Any]) -> str:
+    """Return the module in which a function, a class or the class of a callable object is defined."""
+    is_defined = inspect.isroutine(found) or inspect.isclass(found)
+    return str(getattr(inspect.unwrap(found) if is_defined else type(found), "__module__", ""))
 
 
 def _import(name: str) -> ModuleType:
@@ -125,7 +164,8 @@ def _import(name: str) -> ModuleType:
     except BaseException as error:
         if not isinstance(error, (Exception, SystemExit)):
             raise
-        hint = f"; a file is named as {name}.py::function" if isinstance(error, ModuleNotFoundError) else ""
+        is_missing = isinstance(error, ModuleNotFoundError) and "." not in name
+        hint = f"; a file is named as {name}.py::function" if is_missing else ""
         raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {error}{hint}") from error
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -66,7 +67,7 @@ class Tool(Generic[P, R]):
     def revised(self, spec: Mapping[str, Any], policy: Mapping[str, Any]) -> "Tool[P, R]":
         """Return the same tool with these fields of its spec and of its policy. Raises `UsageError` as `tool` does."""
         if "parameters" in spec:
-            _given(spec["parameters"], self.spec.name)
+            _given(spec["parameters"], self.function, self.spec.name)
         if "returns" in spec:
             spec = {**spec, "returns": returned_schema(spec["returns"], self.spec.name)}
         changed = replace(self.spec, **spec, policy=replace(self.spec.policy, **policy))
@@ -187,7 +188,7 @@ def _make(
     except ValueError:
         raise UsageError(f"tool {named}: effect {effect!r} is none of {', '.join(Effect)}") from None
     said = inspect.getdoc(inner) if description is None else description
-    schema = _schema(function, named) if parameters is None else _given(parameters, named)
+    schema = _schema(function, named) if parameters is None else _given(parameters, function, named)
     spec = ToolSpec(named, said or "", schema, declared, policy)
     return _checked(Tool(function, spec, wait=wait))
 
@@ -274,11 +275,24 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _given(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _given(parameters: Mapping[str, Any], function: Callable[..., Any], name: str) -> Mapping[str, Any]:
     problem = schema_problem(parameters)
     if problem:
         raise UsageError(f"tool {name}: parameters are no JSON schema of an object: {problem}")
+    strange = [key for key in parameters.get("properties", ()) if not _takes(function, key)]
+    if strange:
+        raise UsageError(f"tool {name}: parameters name {', '.join(strange)}, which the function does not take")
     return parameters
+
+
+def _takes(function: Callable[..., Any], key: str) -> bool:
+    """Return whether a function takes an argument of that name, as far as its signature tells."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return True
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return any(each.kind is each.VAR_KEYWORD or (each.name == key and each.kind in by_name) for each in parameters)
 
 
 def _schema(function: Callable[..., Any], name: str) -> Mapping[str, Any]:
@@ -360,7 +374,12 @@ def _adapters(function: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
         hints = _hints(function)
     except (TypeError, NameError, ValueError):
         return {}
-    return {name: TypeAdapter(hint) for name, hint in hints.items() if not _is_plain(hint)}
+    adapters = {}
+    for name, hint in hints.items():
+        if not _is_plain(hint):
+            with suppress(PydanticUserError):  # what no schema describes, beside a schema that was given: JSON data
+                adapters[name] = TypeAdapter(hint)
+    return adapters
 
 
 def _is_plain(hint: Any) -> bool:

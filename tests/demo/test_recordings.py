@@ -34,6 +34,7 @@ from llmcompiler.journal.events import (
     TaskRejected,
     TaskStarted,
 )
+from llmcompiler.models.provider import model_of
 from llmcompiler.testing.server import LoopbackServer, Timing
 from tests.examples import EXAMPLE_TOOLS
 
@@ -226,7 +227,7 @@ def test_a_misspelt_tool_takes_exactly_one_repair(replays: dict[tuple[int, str],
 
 
 def test_the_demo_runs_two_agents_on_one_recording() -> None:
-    with demo_agents(QUESTIONS[0], EXAMPLE_TOOLS, None, None) as agents:
+    with demo_agents(QUESTIONS[0], EXAMPLE_TOOLS, None) as agents:
         assert {title: type(agent) for title, agent in agents.items()} == {
             "llmcompiler": LLMCompiler,
             "sequential tool loop (ReAct)": ReAct,
@@ -238,7 +239,7 @@ def test_with_a_server_of_the_users_the_demo_records_nothing_and_asks_it() -> No
     with LoopbackServer(["1. join()", "Action: Finish(42)", "Action: Finish(42)"]) as server:
 
         async def work() -> list[str | None]:
-            with demo_agents(QUESTIONS[0], EXAMPLE_TOOLS, "openai:own", server.base_url) as agents:
+            with demo_agents(QUESTIONS[0], EXAMPLE_TOOLS, model_of("openai:own", base_url=server.base_url)) as agents:
                 return [(await agent.arun("What is it?")).answer for agent in agents.values()]
 
         assert asyncio.run(work()) == ["42", "42"]

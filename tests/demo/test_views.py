@@ -13,6 +13,7 @@ from llmcompiler import Limits, LLMCompiler, RunFailed, Usage, UsageError, tool
 from llmcompiler.demo.agents import demo_questions
 from llmcompiler.demo.show import show_demo
 from llmcompiler.journal.events import Event, RunEnded, TaskEnded, TaskPlanned, TaskRejected, TaskRetrying, TaskStarted
+from llmcompiler.models.provider import model_of
 from llmcompiler.observe.console import show_run, show_summary
 from llmcompiler.observe.live import RunView, outcome_text, plain_line, usage_text
 from llmcompiler.plan.outcomes import Cancelled, Outcome, Skipped, Succeeded, failed
@@ -275,10 +276,12 @@ def test_at_a_terminal_the_panel_has_said_all_but_the_timeline() -> None:
 def test_the_demo_on_a_model_of_the_users_says_which_and_compares() -> None:
     console = page(120)
     with LoopbackServer(["1. join()", "Action: Finish(42)", "Action: Finish(42)"]) as server:
-        results = asyncio.run(show_demo(demo_questions()[0], EXAMPLE_TOOLS, "openai:own", server.base_url, console))
+        results = asyncio.run(
+            show_demo(demo_questions()[0], EXAMPLE_TOOLS, model_of("openai:own", base_url=server.base_url), console)
+        )
     assert [result.answer for result in results.values()] == ["42", "42"]
     text = written(console)
-    assert "Model: openai:own, real." in text
+    assert f"Model: openai:own at {server.base_url}, real." in text
     assert "RECORDING" not in text
     assert "no task was planned" in text
     assert "times as fast as the sequential tool loop (ReAct)." in text

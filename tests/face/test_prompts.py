@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from llmcompiler import Limits, LLMCompiler, Registry, UsageError, tool
-from llmcompiler.strategies.prompting import (
+from llmcompiler.prompting import (
     bundled_prompt,
     describe_tools,
     fill,

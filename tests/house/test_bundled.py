@@ -6,7 +6,7 @@ import pytest
 
 from llmcompiler import Limits, LLMCompiler, ReAct, parse_plan
 from llmcompiler._resources import bundled
-from llmcompiler.strategies.prompting import bundled_prompt, read_examples
+from llmcompiler.prompting import bundled_prompt, read_examples
 from llmcompiler.testing import ScriptedModel
 from llmcompiler.toolkit.loader import load_module
 from tests.examples import EXAMPLE_TOOLS as TOOLS

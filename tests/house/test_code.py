@@ -16,7 +16,7 @@ LONGEST_MODULE, LONGEST_FUNCTION = 500, 60
 MAY_TAKE_ANY_KEYWORD = {
     "demo/agents.py: slow",
     "execution/worker.py: _to_its_end",
-    "strategies/prompting.py: fill",
+    "prompting.py: fill",
     "toolkit/langchain.py: __call__",
     "toolkit/tool.py: __call__",
 }

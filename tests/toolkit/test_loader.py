@@ -61,7 +61,7 @@ def test_two_files_of_one_name_are_two_modules(file: Path, tmp_path: Path) -> No
 def test_a_missing_tool_is_told_with_the_nearest_name(file: Path) -> None:
     with pytest.raises(UsageError, match=r"my tools\.v2\.py has no 'shuot'; did you mean shout\?"):
         tool_in(file, "shuot")
-    with pytest.raises(UsageError, match=r"\[1\] is no tool"):
+    with pytest.raises(UsageError, match=r"::LOADED is of type list, which is no tool; name a function"):
         tool_in(file, "LOADED")
 
 
@@ -211,6 +211,27 @@ def test_what_an_allowed_file_has_imported_is_not_its_own(text: str, tmp_path: P
     file = write(tmp_path / "tools.py", text)
     with pytest.raises(CodeNotAllowed, match="which is not allowed code; wrap it in a function of your own"):
         load(Source("f", file), Allowed([tmp_path]))
+
+
+def test_an_object_of_a_foreign_class_is_not_the_files_own(tmp_path: Path) -> None:
+    file = write(tmp_path / "tools.py", "import functools, os\nf = functools.partial(os.system, 'true')")
+    with pytest.raises(CodeNotAllowed, match="::f comes from functools, which is not allowed code"):
+        load(Source("f", file), Allowed([tmp_path]))
+
+
+def test_a_folder_that_was_given_as_a_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "tools" / "good.py", TRIPWIRE)
+    with pytest.raises(CodeNotAllowed, match=r"not in allowed code; tools allows a package; the folder is tools/$"):
+        load_from(tmp_path, "tools/good.py::f", "tools")
+    assert not list(tmp_path.rglob("*.ran"))
+
+
+def test_links_that_lead_in_a_circle_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.py").symlink_to(tmp_path / "b.py")
+    (tmp_path / "b.py").symlink_to(tmp_path / "a.py")
+    with pytest.raises(UsageError, match=r"is no path|is no Python file"):
+        load_from(tmp_path, "a.py::f", tmp_path)
 
 
 def test_a_tool_that_was_made_of_foreign_code_is_the_files_own(tmp_path: Path) -> None:

@@ -39,6 +39,21 @@ def bundled_prompt(name: str) -> str:
     return (bundled("prompts") / f"{name}.md").read_text(encoding="utf-8")
 
 
+def planner_system(template: str | None, registry: Registry, examples: Iterable[Example], instructions: str) -> str:
+    """Return the planner's system prompt, by a template or the bundled one. Raises `UsageError` as `fill` does."""
+    return fill(
+        template or bundled_prompt("compiler/planner"),
+        tools=describe_tools(registry) or "(none)",
+        instructions=instructions,
+        examples=show_examples(list(examples)),
+    )
+
+
+def joiner_system(template: str | None, replan_rule: str, instructions: str) -> str:
+    """Return the joiner's system prompt, by a template or the bundled one. Raises `UsageError` as `fill` does."""
+    return fill(template or bundled_prompt("compiler/joiner"), replan_rule=replan_rule, instructions=instructions)
+
+
 def describe_tools(registry: Registry) -> str:
     """Return one entry a tool: signature, description, and its effect where there is one."""
     return "\n".join(_describe(registry, name) for name in registry)
@@ -87,12 +102,15 @@ def load_examples(examples: Examples) -> list[Example]:
         return []
     if not isinstance(examples, str):
         return [_pair(example) for example in examples]
-    folder = bundled("prompts") / "examples"
-    path = folder / f"{examples}.plan"
-    if not path.is_file():
-        names = sorted(found.stem for found in folder.glob("*.plan"))
-        raise UsageError(f"there are no examples named {examples!r}; {did_you_mean(examples, names)}")
-    return read_examples(path)
+    return read_examples(bundled("prompts") / "examples" / f"{example_set(examples)}.plan")
+
+
+def example_set(name: str) -> str:
+    """Return the name of a bundled set of examples. Raises `UsageError` if there is none of that name."""
+    names = sorted(found.stem for found in (bundled("prompts") / "examples").glob("*.plan"))
+    if name not in names:
+        raise UsageError(f"there are no examples named {name!r}; {did_you_mean(name, names)}")
+    return name
 
 
 def _pair(example: object) -> Example:
@@ -115,14 +133,22 @@ def usable_examples(examples: Iterable[Example], registry: Registry, *, warn: bo
     """Return the examples that are legal with these tools; leave out the others, with a warning each if `warn`."""
     usable = []
     for question, plan in examples:
-        try:
-            read_plan(plan, registry.checks())
+        problem = example_problem(plan, registry)
+        if problem is None:
             usable.append((question, plan))
-        except PlanError as error:
-            if warn:
-                said = f"example {question[:60]!r} is left out, since it is no plan for these tools: {str(error)[:300]}"
-                warnings.warn(said, stacklevel=4)
+        elif warn:
+            said = f"example {question[:60]!r} is left out, since it is no plan for these tools: {str(problem)[:300]}"
+            warnings.warn(said, stacklevel=4)
     return usable
+
+
+def example_problem(plan: str, registry: Registry) -> PlanError | None:
+    """Return why a plan is not legal with these tools, None if it is."""
+    try:
+        read_plan(plan, registry.checks())
+    except PlanError as error:
+        return error
+    return None
 
 
 def show_examples(examples: Sequence[Example]) -> str:
