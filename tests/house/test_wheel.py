@@ -1,5 +1,6 @@
-"""The wheel: all of the package, the bundled folders inside it, and nothing beside; it works unpacked anywhere."""
+"""The wheel: all of the package, the bundled folders inside it, and nothing beside; it works wherever it is installed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -32,11 +33,22 @@ def names(wheel: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
-    with zipfile.ZipFile(wheel) as opened:
-        opened.extractall(folder)
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside the checkout with the wheel installed by pip; what it depends on is that of this environment."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]
+    subprocess.run([*pip, str(wheel)], check=True, capture_output=True, timeout=120)
     return folder
+
+
+def run_installed(installed: Path, cwd: Path, *args: str) -> str:
+    """Return what a command prints that is run in another folder, with the installed package and no key."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    env["PYTHONPATH"] = str(installed)
+    ran = subprocess.run(
+        [sys.executable, *args], cwd=cwd, env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+    return ran.stdout
 
 
 def files(folder: str, *suffixes: str) -> set[str]:
@@ -78,21 +90,28 @@ def test_the_command_is_installed(wheel: Path) -> None:
         assert "llmcompiler = llmcompiler.cli:main" in opened.read(entries).decode()
 
 
-def test_an_unpacked_wheel_works_outside_the_checkout(unpacked: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(unpacked)}
+def test_an_installed_wheel_finds_its_folders_inside_itself(installed: Path, tmp_path: Path) -> None:
     code = "from llmcompiler._resources import bundled; print(bundled('prompts'), bundled('tools'), bundled('configs'))"
-    found = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=30
+    inside = installed / "llmcompiler" / "_bundled"
+    found = run_installed(installed, tmp_path, "-c", code)
+    assert found.split() == [str(inside / kind) for kind in ("prompts", "tools", "configs")]
+
+
+def test_an_installed_wheel_runs_the_demo(installed: Path, tmp_path: Path) -> None:
+    told = json.loads(run_installed(installed, tmp_path, str(installed / "bin" / "llmcompiler"), "demo", "1", "--json"))
+    assert [result["status"] for result in told.values()] == ["complete", "complete"]
+    compiled, sequential = told.values()
+    assert compiled["answer"] == sequential["answer"]
+    assert [task["outcome"]["kind"] for task in compiled["tasks"]] == ["succeeded"] * 3
+
+
+@pytest.mark.parametrize("name", ["demo", "parallelqa", "hotpotqa", "movie", "every_key"])
+def test_an_installed_wheel_brings_the_configurations_with_their_tools(
+    installed: Path, tmp_path: Path, name: str
+) -> None:
+    told = json.loads(
+        run_installed(installed, tmp_path, "-m", "llmcompiler", "check", f"configs/{name}.yaml", "--json")
     )
-    inside = unpacked / "llmcompiler" / "_bundled"
-    assert found.stdout.split() == [str(inside / kind) for kind in ("prompts", "tools", "configs")]
-    listed = subprocess.run(
-        [sys.executable, "-m", "llmcompiler", "demo", "--list"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    assert len(listed.stdout.splitlines()) > 8
+    assert told["file"] == str(installed / "llmcompiler" / "_bundled" / "configs" / f"{name}.yaml")
+    assert told["problems"] == []
+    assert all("signature" in tool for tool in told["tools"])
