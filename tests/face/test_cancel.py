@@ -196,7 +196,7 @@ def test_cancelling_at_every_step_of_the_loop_leaves_nothing_behind() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}, turns
         assert all(model.opened == model.closed for model in models(agent)), turns
         assert tools.begun.count("nap") == len([name for name, _ in tools.ended if name == "nap"]), turns
-        assert agent._means.workshop.gates["gated"]._free == 1, turns
+        assert [gate._free for gate in agent._means.workshop.gates["gated"]] == [1], turns
         assert asyncio.get_running_loop().time() == 0
         return is_over
 

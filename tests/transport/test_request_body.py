@@ -43,3 +43,14 @@ def test_a_request_is_our_fields_and_over_them_the_users(
     with LoopbackServer(["8849 m"]) as server:
         asyncio.run(read(server))
     assert server.requests[0].request.raw == {**OURS, **changes}
+
+
+def test_headers_of_the_users_own_go_along_and_are_no_fields() -> None:
+    async def read(server: LoopbackServer) -> None:
+        async for _ in model_at(server, options={"extra_headers": {"X-Team": "maps"}}).stream(PROMPT):
+            pass
+
+    with LoopbackServer(["8849 m"]) as server:
+        asyncio.run(read(server))
+    assert server.requests[0].headers["x-team"] == "maps"
+    assert "extra_headers" not in server.requests[0].request.raw
