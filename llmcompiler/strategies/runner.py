@@ -127,7 +127,7 @@ async def _answer(run: Run, play: Play) -> str:
 
 
 def _result(run: Run, answer: str | None) -> RunResult:
-    events = tuple(run.journal.events)
+    events = run.journal.events
     return RunResult(
         question=run.question,
         answer=answer,
