@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmcompiler.plan.tasks import Task
     from llmcompiler.plan.tools import Cache, Effect, Policy, Rate, ToolSpec
     from llmcompiler.plan.values import Ref
+    from llmcompiler.strategies.agent import Agent
     from llmcompiler.strategies.compiler import LLMCompiler
     from llmcompiler.strategies.executing import execute
     from llmcompiler.strategies.parsing import parse_plan
@@ -48,6 +49,7 @@ _HOMES = {
     "plan.tasks": "Task",
     "plan.tools": "Cache Effect Policy Rate ToolSpec",
     "plan.values": "Ref",
+    "strategies.agent": "Agent",
     "strategies.compiler": "LLMCompiler",
     "strategies.executing": "execute",
     "execution.limits": "Limits",
@@ -61,6 +63,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 __version__ = "0.1.0"
 __all__ = [
+    "Agent",
     "Cache",
     "Cancelled",
     "Chunk",

@@ -18,8 +18,9 @@ from llmcompiler import __version__
 from llmcompiler._resources import bundled
 from llmcompiler.errors import LLMCompilerError, RunFailed, UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
+from llmcompiler.strategies.agent import Agent
+from llmcompiler.strategies.catalogue import STRATEGIES
 from llmcompiler.strategies.compiler import LLMCompiler
-from llmcompiler.strategies.react import ReAct
 from llmcompiler.strategies.result import RunResult
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ AllowCode = Annotated[
     typer.Option("--allow-code", help="A folder or package from which the file may import tools; may be repeated."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
-STRATEGIES: dict[str, type[LLMCompiler] | type[ReAct]] = {"compiler": LLMCompiler, "react": ReAct}
 
 
 def _version(wanted: bool) -> None:
@@ -255,7 +255,7 @@ def _print_json(data: object) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=not is_unicode, indent=2) + "\n")
 
 
-def _run_as_json(agent: LLMCompiler | ReAct, question: str) -> RunResult:
+def _run_as_json(agent: Agent, question: str) -> RunResult:
     try:
         result = agent.run(question)
     except RunFailed as failure:

@@ -19,6 +19,7 @@ from llmcompiler._resources import bundled
 from llmcompiler.errors import UsageError
 from llmcompiler.models.model import Model
 from llmcompiler.models.openai import OpenAIModel
+from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.react import ReAct
 from llmcompiler.testing.server import ChatRequest, LoopbackServer, Reply, Timing
@@ -27,8 +28,6 @@ from llmcompiler.toolkit.tool import Tool
 
 TIMING = Timing(first_token=0.3, per_token=0.01)
 SEARCH_SECONDS = 0.4
-
-Agent = LLMCompiler | ReAct
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,11 @@
 """LLMCompiler: the face of the compiler strategy, and `execute` for a plan that exists already."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Self
 
 from llmcompiler.errors import PlanError
-from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
-from llmcompiler.execution.workshop import Workshop
-from llmcompiler.journal.events import Event
 from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.parse import plan_of
 from llmcompiler.passes.reader import Reading, Rejected
@@ -24,19 +20,17 @@ from llmcompiler.prompting import (
     usable_examples,
 )
 from llmcompiler.strategies import runner
+from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.planning import Planner, PlannerPrompts
-from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.rounds import LAST_ROUND, MAY_REPLAN, JoinerPrompts, Rounds
-from llmcompiler.strategies.run import Means, Run
-from llmcompiler.toolkit.registry import Registry, registry_of
+from llmcompiler.strategies.run import Run
+from llmcompiler.toolkit.registry import Registry
 
 if TYPE_CHECKING:
     from llmcompiler.config.config import Config
-    from llmcompiler.config.loading import AllowCode
-    from llmcompiler.strategies.runnable import AgentRunnable
 
 
-class LLMCompiler:
+class LLMCompiler(Agent):
     """Answers questions by planning tool calls as a DAG and running each as soon as its inputs exist.
 
     model: a name such as `"openai:gpt-4.1-mini"`, a LangChain chat model or an object with `stream(prompt)`; planner_model
@@ -48,6 +42,8 @@ class LLMCompiler:
     of the pools for tools that are not coroutines.
     Raises `UsageError` for what cannot work.
     """
+
+    strategy = "compiler"
 
     def __init__(
         self,
@@ -69,19 +65,18 @@ class LLMCompiler:
         threads: int = 64,
         processes: int = 8,
     ) -> None:
-        self.registry = registry_of(tools)
         self.planner_model = model_of(planner_model or model, base_url=base_url, api_key=api_key)
         self.joiner_model = model_of(joiner_model or model, base_url=base_url, api_key=api_key)
-        self._stream = stream
-        models = (self.planner_model, self.joiner_model)
-        secrets = frozenset(secret for each in models for secret in getattr(each, "secrets", ()))
-        self._means = Means(
-            workshop=Workshop(self.registry, Executors(threads=threads, processes=processes)),
-            limits=limits or Limits(),
-            deadlines=deadlines or Deadlines(),
-            retries=retries or ModelRetries(),
-            secrets=secrets,
+        super().__init__(
+            tools,
+            (self.planner_model, self.joiner_model),
+            limits=limits,
+            deadlines=deadlines,
+            retries=retries,
+            threads=threads,
+            processes=processes,
         )
+        self._stream = stream
         self._planner_prompts = self._fill_planner(planner_prompt, examples, instructions)
         self._joiner_prompts = JoinerPrompts(
             may_replan=joiner_system(joiner_prompt, MAY_REPLAN, instructions),
@@ -90,24 +85,7 @@ class LLMCompiler:
         )
 
     @classmethod
-    def from_config(
-        cls,
-        config: "str | Path | Config",
-        *,
-        allow_code: "AllowCode" = (),
-        model: str | None = None,
-        base_url: str | None = None,
-        api_key: str | None = None,
-    ) -> "LLMCompiler":
-        """Return the agent that a YAML file describes (README, "Tools in YAML"), or a `Config` that was loaded from one.
-
-        allow_code: folders and packages from which the file may import tools. model, base_url, api_key: in place of what
-        the file says. Raises `ConfigError`, which holds every problem of the file, or another `UsageError`.
-        """
-        from llmcompiler.config.loading import config_for  # 100 ms, for those who have a file
-
-        said = config_for("compiler", config, allow_code)
-        given = {"name": model, "base_url": base_url, "api_key": api_key}
+    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
         return cls(
             tools=said.registry,
             planner_model=said.make_model("planner_model", **given),
@@ -124,24 +102,6 @@ class LLMCompiler:
             processes=said.processes,
         )
 
-    def run(self, question: str) -> RunResult:
-        """Return the result. Works inside a running event loop too (Jupyter). Raises `RunFailed` without an answer."""
-        return runner.run_sync(self.arun(question))
-
-    async def arun(self, question: str) -> RunResult:
-        """Return the result. Raises `RunFailed` if there is no answer. Cancelling it cancels the run."""
-        return await runner.arun(question, "compiler", self._means, self._start)
-
-    def astream(self, question: str) -> AsyncGenerator[Event, None]:
-        """Yield events as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
-        return runner.astream(question, "compiler", self._means, self._start)
-
-    def as_runnable(self) -> "AgentRunnable":
-        """Return this agent as a LangChain `Runnable`: a question or `{"question": ...}` in, the answer's text out."""
-        from llmcompiler.strategies.runnable import AgentRunnable  # langchain_core: most of a second
-
-        return AgentRunnable(self)
-
     async def plan(self, question: str) -> Plan:
         """Return the plan for a question without running anything. Raises `PlanError` if a repair did not mend it."""
         run = runner.new_run(question, self._means)
@@ -156,10 +116,6 @@ class LLMCompiler:
         if broken:
             raise PlanError(f"the plan has errors\n{render(broken, reader.text)}", diagnostics=broken, text=reader.text)
         return plan_of(sink.readings, reader)
-
-    def close(self) -> None:
-        """Release idle processes. Nothing of an agent that is not closed keeps the interpreter from exiting."""
-        self._means.workshop.executors.close()
 
     def _planner(self, run: Run) -> Planner:
         return Planner(run, self.planner_model, self._planner_prompts)

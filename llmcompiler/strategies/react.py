@@ -5,17 +5,14 @@ differs from the compiler's.
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Self
 
 from llmcompiler.errors import JoinError, LimitReached
-from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
-from llmcompiler.execution.workshop import Workshop
 from llmcompiler.joiner import AnswerReader, Finish, describe, read_decision
-from llmcompiler.journal.events import AnswerText, Event, JoinDecided, PlanClosed, PlanStarted, PlanText, TaskRejected
+from llmcompiler.journal.events import AnswerText, JoinDecided, PlanClosed, PlanStarted, PlanText, TaskRejected
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.reader import Accepted, Pending, PlanReader
@@ -24,23 +21,22 @@ from llmcompiler.plan.framing import inert
 from llmcompiler.plan.tasks import Task
 from llmcompiler.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.scheduling import messages
-from llmcompiler.strategies import runner
-from llmcompiler.strategies.result import RunResult
-from llmcompiler.strategies.run import Means, Reply, Run
-from llmcompiler.toolkit.registry import Registry, registry_of
+from llmcompiler.strategies.agent import Agent
+from llmcompiler.strategies.run import Reply, Run
+from llmcompiler.toolkit.registry import Registry
 
 if TYPE_CHECKING:
     from llmcompiler.config.config import Config
-    from llmcompiler.config.loading import AllowCode
-    from llmcompiler.strategies.runnable import AgentRunnable
 
 _ACTION = re.compile(r"^[\s*_>-]*Action[\s*_]*:[\s*_]*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FINAL = re.compile(r"[\s*_`]*(?:Finish|Replan)\b", re.IGNORECASE)
 _STOP = "\nObservation:"
 
 
-class ReAct:
+class ReAct(Agent):
     """Answers questions by one tool call after another. Options and methods as of `LLMCompiler`."""
+
+    strategy = "react"
 
     def __init__(
         self,
@@ -56,34 +52,23 @@ class ReAct:
         threads: int = 64,
         processes: int = 8,
     ) -> None:
-        self.registry = registry_of(tools)
         self.model = model_of(model, base_url=base_url, api_key=api_key)
-        self._means = Means(
-            workshop=Workshop(self.registry, Executors(threads=threads, processes=processes)),
-            limits=limits or Limits(),
-            deadlines=deadlines or Deadlines(),
-            retries=retries or ModelRetries(),
-            secrets=frozenset(getattr(self.model, "secrets", ())),
+        super().__init__(
+            tools,
+            (self.model,),
+            limits=limits,
+            deadlines=deadlines,
+            retries=retries,
+            threads=threads,
+            processes=processes,
         )
         template = bundled_prompt("react/agent")
         self._system = fill(template, tools=describe_tools(self.registry) or "(none)", instructions=instructions)
 
     @classmethod
-    def from_config(
-        cls,
-        config: "str | Path | Config",
-        *,
-        allow_code: "AllowCode" = (),
-        model: str | None = None,
-        base_url: str | None = None,
-        api_key: str | None = None,
-    ) -> "ReAct":
-        """Return the agent that a YAML file describes. Parameters and errors as of `LLMCompiler.from_config`."""
-        from llmcompiler.config.loading import config_for  # 100 ms, for those who have a file
-
-        said = config_for("react", config, allow_code)
+    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
         return cls(
-            said.make_model("model", name=model, base_url=base_url, api_key=api_key),
+            said.make_model("model", **given),
             said.registry,
             limits=said.limits,
             instructions=said.instructions,
@@ -92,28 +77,6 @@ class ReAct:
             threads=said.threads,
             processes=said.processes,
         )
-
-    def run(self, question: str) -> RunResult:
-        """Return the result. Works inside a running event loop too (Jupyter). Raises `RunFailed` without an answer."""
-        return runner.run_sync(self.arun(question))
-
-    async def arun(self, question: str) -> RunResult:
-        """Return the result. Raises `RunFailed` if there is no answer."""
-        return await runner.arun(question, "react", self._means, self._start)
-
-    def astream(self, question: str) -> AsyncGenerator[Event, None]:
-        """Yield events as they happen; the last one, `RunEnded`, carries the result. Leaving cancels the run."""
-        return runner.astream(question, "react", self._means, self._start)
-
-    def as_runnable(self) -> "AgentRunnable":
-        """Return this agent as a LangChain `Runnable`: a question or `{"question": ...}` in, the answer's text out."""
-        from llmcompiler.strategies.runnable import AgentRunnable  # langchain_core: most of a second
-
-        return AgentRunnable(self)
-
-    def close(self) -> None:
-        """Release idle processes."""
-        self._means.workshop.executors.close()
 
     def _start(self, run: Run) -> "_Loop":
         return _Loop(run, self.model, self._system)

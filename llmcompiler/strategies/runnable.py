@@ -6,32 +6,17 @@ the synchronous face, the tasks of a run, the threads of tools), so the callback
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from llmcompiler.errors import RunFailed, UsageError
-from llmcompiler.journal.events import AnswerText, Event, RunEnded
+from llmcompiler.journal.events import AnswerText, RunEnded
+from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.runner import run_sync
 
 Question: TypeAlias = str | Mapping[str, Any]
-
-
-class Agent(Protocol):
-    """What every strategy's face offers."""
-
-    def run(self, question: str) -> RunResult:
-        """Return the result."""
-        ...
-
-    async def arun(self, question: str) -> RunResult:
-        """Return the result."""
-        ...
-
-    def astream(self, question: str) -> AsyncGenerator[Event, None]:
-        """Yield the events; the last one carries the result."""
-        ...
 
 
 class AgentRunnable(Runnable[Question, str]):

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from llmcompiler import LLMCompiler
 from llmcompiler._resources import bundled
 from llmcompiler.config.loading import inspect_config, load_config
-from llmcompiler.config.schema import ConfigSection
+from llmcompiler.config.schema import ConfigSection, StrategyName
+from llmcompiler.strategies.catalogue import STRATEGIES
 
 FILES = sorted(path for path in bundled("configs").glob("*.yaml") if "." not in path.stem)
 EVERY_KEY = bundled("configs") / "every_key.yaml"
@@ -72,3 +73,7 @@ def test_every_key_of_the_schema_stands_in_every_key_yaml() -> None:
     assert {key.removeprefix("tools.") for key in missing} == IN_COMMENTS
     for key in IN_COMMENTS - {"use.init"}:
         assert key.rpartition(".")[2] in text
+
+
+def test_a_file_may_name_just_the_strategies_that_there_are() -> None:
+    assert typing.get_args(StrategyName) == tuple(STRATEGIES)

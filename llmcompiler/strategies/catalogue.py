@@ -1,0 +1,10 @@
+"""All strategies by name, for the command line and the benchmarks."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from llmcompiler.strategies.agent import Agent
+from llmcompiler.strategies.compiler import LLMCompiler
+from llmcompiler.strategies.react import ReAct
+
+STRATEGIES: Mapping[str, type[Agent]] = MappingProxyType({each.strategy: each for each in (LLMCompiler, ReAct)})
