@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from llmcompiler.bench.cold import cold_start
 from llmcompiler.bench.dispatch import cancelling, chained, independent, sync_tools
+from llmcompiler.bench.fresh import fresh
 from llmcompiler.bench.hung import hung
 from llmcompiler.bench.memory import memory
 from llmcompiler.bench.priorities import slots_short
@@ -16,24 +17,23 @@ from llmcompiler.bench.shapes import SHAPES
 from llmcompiler.bench.walls import published, questions_at_once, stalled_planner, wall
 from llmcompiler.errors import UsageError
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
-    {
-        **{shape.name: partial(wall, shape) for shape in SHAPES},
-        "published walls": published,
-        "peers": beside_peers,
-        "50 questions at once": questions_at_once,
-        "stalled planner": stalled_planner,
-        "chained no-ops": chained,
-        "100,000 no-ops": independent,
-        "sync tools": sync_tools,
-        "cancel": cancelling,
-        "hung tools": hung,
-        "slots short": slots_short,
-        "memory": memory,
-        "parser": reading,
-        "cold start": cold_start,
-    }
-)
+_MEASURES: Mapping[str, Measure] = {
+    **{shape.name: partial(wall, shape) for shape in SHAPES},
+    "published walls": published,
+    "peers": beside_peers,
+    "50 questions at once": questions_at_once,
+    "stalled planner": stalled_planner,
+    "chained no-ops": chained,
+    "100,000 no-ops": independent,
+    "sync tools": sync_tools,
+    "cancel": cancelling,
+    "hung tools": hung,
+    "slots short": slots_short,
+    "memory": memory,
+    "parser": reading,
+    "cold start": cold_start,
+}
+MEASURES = MappingProxyType({name: fresh(take) for name, take in _MEASURES.items()})
 
 
 def measure(

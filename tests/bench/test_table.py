@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from llmcompiler import UsageError
-from llmcompiler.bench import overhead
+from llmcompiler.bench import overhead, walls
+from llmcompiler.bench.fresh import fresh
 from llmcompiler.bench.row import Row, cited, costs, fewer, spread
 from llmcompiler.bench.table import WIDTH, as_json, as_table
 
@@ -73,3 +74,7 @@ def test_a_suite_takes_the_measures_whose_names_hold_a_text() -> None:
     assert said == ["One", "two", "one two", "One", "one two"]
     with pytest.raises(UsageError, match="no measure is named like three; known: One, two, one two"):
         overhead.measure(2, said.append, ["three"], measures)
+
+
+def test_a_measure_in_a_process_of_its_own_gives_the_same_rows() -> None:
+    assert fresh(walls.published)(1) == walls.published(1)
