@@ -5,6 +5,7 @@ The reader gets the whole text of a call, since the parser has already found whe
 
 import math
 import re
+import sys
 from dataclasses import dataclass, field
 
 from llmcompiler.plan.diagnostics import Diagnostic, Span
@@ -116,7 +117,7 @@ class _Reader:
             found.args.append(value)
             found.arg_spans.append(self._span(start))
             return
-        name = keyword[1]
+        name = sys.intern(keyword[1])
         if name in found.kwargs:
             raise _Unreadable("repeated_argument", f"argument {name!r} is given twice", start, start + len(name))
         self.pos = keyword.end()

@@ -6,17 +6,29 @@ the synchronous face, the tasks of a run, the threads of tools), so the callback
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from llmcompiler.errors import RunFailed, UsageError
-from llmcompiler.journal.events import AnswerText, RunEnded
-from llmcompiler.strategies.agent import Agent
+from llmcompiler.journal.events import AnswerText, Event, RunEnded
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.runner import run_sync
 
 Question: TypeAlias = str | Mapping[str, Any]
+
+
+class Answering(Protocol):
+    """An agent, as far as it is needed here."""
+
+    def run(self, question: str) -> RunResult:
+        """Return the result."""
+
+    async def arun(self, question: str) -> RunResult:
+        """Return the result."""
+
+    def astream(self, question: str) -> AsyncGenerator[Event, None]:
+        """Yield the events; the last one carries the result."""
 
 
 class AgentRunnable(Runnable[Question, str]):
@@ -26,7 +38,7 @@ class AgentRunnable(Runnable[Question, str]):
     asked again, what came first was not the answer: then the last chunk is a blank line and the whole answer.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Answering) -> None:
         self.name = type(agent).__name__
         self._agent = agent
 
@@ -96,7 +108,7 @@ def _answer_of(result: RunResult) -> str:
     return result.answer
 
 
-async def _pieces(agent: Agent, question: str) -> AsyncGenerator[str, None]:
+async def _pieces(agent: Answering, question: str) -> AsyncGenerator[str, None]:
     """Yield the text of the answer as it comes. Raises `RunFailed`: an event stream tells of a run that failed, no more."""
     text = _AnswerSoFar()
     async with aclosing(agent.astream(question)) as events:
