@@ -33,12 +33,9 @@ def settings(config: Config) -> Iterator[tuple[str, str]]:
     yield "strategy", config.strategy if config.stream else f"{config.strategy}, plans first and runs afterwards"
     if config.examples is not None:
         yield "examples", config.examples if isinstance(config.examples, str) else f"{len(config.examples)} of its own"
-    limits = config.limits
     named = ("parallel_tasks", "tasks", "replans", "seconds", "tokens")
-    yield (
-        "limits",
-        ", ".join(f"{name} {getattr(limits, name):g}" for name in named if getattr(limits, name) is not None),
-    )
+    limits = {name: getattr(config.limits, name) for name in named}
+    yield "limits", ", ".join(f"{name} {_short(limit)}" for name, limit in limits.items() if limit is not None)
 
 
 def _model_text(choice: ModelChoice) -> str:
