@@ -164,8 +164,8 @@ def _import(name: str) -> ModuleType:
     except BaseException as error:
         if not isinstance(error, (Exception, SystemExit)):
             raise
-        is_missing = isinstance(error, ModuleNotFoundError) and "." not in name
-        hint = f"; a file is named as {name}.py::function" if is_missing else ""
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
+        hint = f"; install it, or name a file: {name.replace('.', '/')}.py::function" if is_missing else ""
         raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {error}{hint}") from error
 
 

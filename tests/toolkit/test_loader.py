@@ -241,7 +241,8 @@ def test_a_tool_that_was_made_of_foreign_code_is_the_files_own(tmp_path: Path) -
 
 def test_a_package_that_is_not_there_is_told_with_a_hint() -> None:
     with pytest.raises(
-        UsageError, match=r"cannot be imported: ModuleNotFoundError: .*; a file is named as nowhere.py::function"
+        UsageError,
+        match=r"cannot be imported: ModuleNotFoundError: .*; install it, or name a file: nowhere.py::function",
     ):
         load(Source("f", module="nowhere"), Allowed(["nowhere"]))
 
