@@ -27,7 +27,9 @@ def check_spec(spec: ToolSpec) -> None:
 def _check_policy(name: str, policy: Policy) -> None:
     for what, seconds in (("timeout", policy.timeout), ("expected", policy.expected)):
         if seconds is not None and not (_is_number(seconds) and seconds > 0):
-            raise UsageError(f"tool {name}: {what} must be more than 0 seconds, or None; it is {seconds!r}")
+            raise UsageError(
+                f"tool {name}: {what} must be a number of seconds, more than 0, or None; it is {seconds!r}"
+            )
     for what, count, least in (("retries", policy.retries, 0), ("concurrency", policy.concurrency, 1)):
         if type(count) is not int and not (count is None and least):
             raise UsageError(f"tool {name}: {what} must be a whole number; it is {count!r}")

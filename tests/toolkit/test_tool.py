@@ -413,11 +413,19 @@ def test_every_effect_but_write_takes_retries(effect: str) -> None:
             {"effect": "writes"}, "effect 'writes' is none of read, idempotent, write, undeclared", id="effect"
         ),
         pytest.param({"effect": "write", "retries": 1}, "effect write refuses retries", id="retried write"),
-        pytest.param({"timeout": 0}, "timeout must be more than 0 seconds, or None; it is 0", id="timeout 0"),
-        pytest.param({"timeout": float("nan")}, "timeout must be more than 0 seconds", id="timeout nan"),
-        pytest.param({"timeout": "10"}, "timeout must be more than 0 seconds, or None; it is '10'", id="timeout text"),
-        pytest.param({"timeout": True}, "timeout must be more than 0 seconds", id="timeout true"),
-        pytest.param({"expected": -1.0}, "expected must be more than 0 seconds, or None; it is -1.0", id="expected"),
+        pytest.param(
+            {"timeout": 0}, "timeout must be a number of seconds, more than 0, or None; it is 0", id="timeout 0"
+        ),
+        pytest.param({"timeout": float("nan")}, "timeout must be a number of seconds, more than 0", id="timeout nan"),
+        pytest.param(
+            {"timeout": "10"},
+            "timeout must be a number of seconds, more than 0, or None; it is '10'",
+            id="timeout text",
+        ),
+        pytest.param({"timeout": True}, "timeout must be a number of seconds, more than 0", id="timeout true"),
+        pytest.param(
+            {"expected": -1.0}, "expected must be a number of seconds, more than 0, or None; it is -1.0", id="expected"
+        ),
         pytest.param({"retries": -1}, "retries must be 0 or more; it is -1", id="retries"),
         pytest.param({"retries": 1.5}, "retries must be a whole number; it is 1.5", id="retries 1.5"),
         pytest.param({"retries": None}, "retries must be a whole number; it is None", id="retries None"),
