@@ -1,9 +1,10 @@
 """An arithmetic calculator that walks the syntax tree itself, so that nothing but arithmetic can happen.
 
     text ─▶ Reader (separators, percents; only known names and signs pass) ─▶ ast.parse ─▶ _value ─▶ number or bool
-
-Invariants: `ast.parse` sees only numbers, operators and the names listed here, in ASCII; `_value` refuses all but a few
-kinds of node; every number is finite and short before it is used again. Any text ends within 100 ms.
+                                                                                     └─▶ _picked ─▶ what the user named
+Invariants: `ast.parse` sees only numbers, operators and the names listed here, in ASCII, and of a quoted text no more
+than its number; `_value` refuses all but a few kinds of node; every number is finite and short before it is used again.
+Any text ends within 100 ms.
 """
 
 import ast
@@ -29,6 +30,7 @@ ANY = LONGEST  # arguments: as many as fit
 # A percent sign becomes "[_percent]", a postfix that binds as tightly as Python's syntax can; no user can write it.
 PERCENT = "_percent"
 MINUS = str.maketrans("−–", "--")
+LABEL = re.compile("_[0-9]+")  # stands for a quoted text; no user can write it either
 # With spaces, so that two signs in a row never make a third: "2 ×× 3" is no power.
 PLAIN = dict.fromkeys("×·⋅", " * ") | dict.fromkeys("÷∕", " / ")
 PLAIN |= {"^": "**", "≤": "<=", "≥": ">=", "≠": "!=", "π": "pi"}
@@ -36,6 +38,7 @@ PLAIN |= {"^": "**", "≤": "<=", "≥": ">=", "≠": "!=", "π": "pi"}
 TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<currency>\$(?=\s*\.?[0-9]))|(?P<name>[^\W\d]\w*)"
     r"|(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?P<quoted>'[^'\n]+'|\"[^\"\n]+\")"
     r"|(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%^<>()\[\],≤≥≠×·⋅÷∕])"
 )
 GROUPED = re.compile(r"(?P<grouped>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?!,?[0-9])(?:\.[0-9]+)?)|" + TOKEN.pattern)
@@ -61,11 +64,12 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 
 
 @tool(effect="read", timeout=5, expected=0.001)
-def calculate(expression: str) -> int | float | bool:
+def calculate(expression: str) -> int | float | bool | str:
     """Return the value of an arithmetic expression, such as "1,250 * 20%" or "max(8848.86, 8611) - 8611".
 
     Allowed: + - * / // % ** and ^ (power), parentheses, comparisons (the result is true or false), min, max, sum, mean,
-    abs, round, floor, ceil, sqrt, exp, log (natural, or log(x, base)), log10, pi, e. No words, no units, no variables.
+    abs, round, floor, ceil, sqrt, exp, log (natural, or log(x, base)), log10, pi, e. No units, no variables. Outermost also
+    largest and smallest, which return a name: smallest("K2", 8611 * 90%, "Denali", 6190 * 120%) is "Denali".
     "20%" is 20/100; a % that a number, name or bracket follows is the remainder. A $ before a number is dropped.
     Outside of function arguments 1,000,000 is one number; inside, commas separate. Raises ValueError, with the place.
     """
@@ -74,6 +78,8 @@ def calculate(expression: str) -> int | float | bool:
     reader = Reader(expression.translate(MINUS))
     reader.read()
     tree = reader.tree()
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in PICKS:
+        return expression[_picked(reader, tree, tree.func.id)]
     if isinstance(tree, ast.Compare):
         sides = [_value(reader, side, DEEPEST) for side in (tree.left, *tree.comparators)]
         return all(OPERATORS[type(op)](*sides[i : i + 2]) for i, op in enumerate(tree.ops))
@@ -87,6 +93,7 @@ class Reader:
     text: str
     plain: str = ""
     places: list[int] = field(default_factory=list)
+    quoted: list[slice] = field(default_factory=list)  # where the quoted texts are, without their quotes
     brackets: list[str] = field(default_factory=lambda: [""])  # whose arguments commas separate; "" if nobody's
     last: str = ""  # the token before this one
     end: int = 0  # where that ended
@@ -143,6 +150,8 @@ class Reader:
             self._write(word.replace(",", ""), start)
         elif kind == "name":
             self._name(word, start)
+        elif kind == "quoted":
+            self._quoted(word, start)
         elif word == "%":
             self._percent(start)
         else:
@@ -156,6 +165,12 @@ class Reader:
         if self.end == start and re.search("[0-9.]$", self.last):
             raise self.refusal("write * between a number and what it multiplies", start)
         self._write(name, start)
+
+    def _quoted(self, word: str, start: int) -> None:
+        if self.brackets[-1] not in PICKS:
+            raise self.refusal("a name in quotes may only stand in largest or smallest", start, start + len(word))
+        self._write(f" _{len(self.quoted)} ", start)
+        self.quoted.append(slice(start + 1, start + len(word) - 1))
 
     def _percent(self, start: int) -> None:
         follows = self.text[start + 1 :].lstrip()[:1]
@@ -213,6 +228,8 @@ def _value(reader: Reader, node: ast.expr, depth: int) -> Number:
             return _applied(reader, node, OPERATORS[type(op)], _value(reader, operand, depth - 1))
         case ast.Subscript(value=part, slice=ast.Name(id=name)) if name == PERCENT:
             return _applied(reader, node, operator.truediv, _value(reader, part, depth - 1), 100)
+        case ast.Call(func=ast.Name(id=name)) if name in PICKS:
+            reason = f"{name} gives a name, not a number; it may only stand outermost"
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
             return _called(reader, node, name, arguments, depth)
         case ast.Call():
@@ -233,6 +250,19 @@ def _called(reader: Reader, node: ast.Call, name: str, arguments: list[ast.expr]
         takes = "1 argument or more" if most == ANY else f"{fewest} to {most} arguments" if most > 1 else "1 argument"
         raise reader.refusal_at(node, f"{name} takes {takes}, not {len(arguments)}")
     return _applied(reader, node, function, *(_value(reader, argument, depth - 1) for argument in arguments))
+
+
+def _picked(reader: Reader, node: ast.Call, function: str) -> slice:
+    """Return where the name stands whose value is the largest, or the smallest; raise ValueError if two share the place."""
+    names, arguments = node.args[::2], node.args[1::2]
+    labels = [name.id for name in names if isinstance(name, ast.Name) and LABEL.fullmatch(name.id)]
+    if not len(labels) == len(names) == len(arguments) or not labels or node.keywords:
+        raise reader.refusal_at(node, f"{function} takes names in quotes, each with its value after it")
+    values = [_value(reader, argument, DEEPEST) for argument in arguments]
+    best = FUNCTIONS[function][0](*values)
+    if values.count(best) > 1:
+        raise reader.refusal_at(node, f"no single one is the {function}: {values.count(best)} share its value")
+    return reader.quoted[int(labels[values.index(best)][1:])]
 
 
 def _applied(reader: Reader, node: ast.expr, function: Callable[..., Number | complex], *values: Number) -> Number:
@@ -297,4 +327,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # with the few
     "exp": (math.exp, 1, 1),
     "log": (_log, 1, 2),
     "log10": (math.log10, 1, 1),
+    "largest": (lambda *values: max(values), 2, ANY),
+    "smallest": (lambda *values: min(values), 2, ANY),
 }
+PICKS = frozenset({"largest", "smallest"})  # of values; what they return is the name before the value

@@ -79,6 +79,10 @@ def test_every_module_is_in_and_so_is_the_mark_of_types(names: set[str]) -> None
     assert "llmcompiler/py.typed" in names
 
 
+def test_the_reference_plans_are_in(names: set[str]) -> None:
+    assert "llmcompiler/bench/data/parallelqa.plans" in names
+
+
 def test_nothing_else_is_installed(names: set[str]) -> None:
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"llmcompiler", "llmcompiler_engine"}
     assert not [name for name in names if name.endswith(".pyc") or "tests" in name]

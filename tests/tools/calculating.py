@@ -134,3 +134,15 @@ VALUES: dict[str, int | float | bool] = {
     "10 ** 999": 10**999,
     "0.5 ** 10000": 0.0,
 }
+
+NAMES = {
+    'largest("K2", 8611, "Denali", 6190)': "K2",
+    'smallest("K2", 8611 * 90%, "Denali", 6190 * 120%)': "Denali",
+    "smallest('K2', 8611, 'Denali', 6190)": "Denali",
+    'Largest("Thomson\'s gazelle", 80, \'"so called"\', 1)': "Thomson's gazelle",
+    'largest("Peru–Chile − (Trench), 100% $5 ^ max", 2, "π", 1)': "Peru–Chile − (Trench), 100% $5 ^ max",
+    'largest( "a" , max(1, 2) , "b" , sum([1, 5]) , "c" , -9 )': "b",
+    'smallest("5", 2, "6", 1)': "6",
+    'largest("Brasília", 1)': "Brasília",
+    'largest("a", 10**900, "b", 1.5)': "a",
+}

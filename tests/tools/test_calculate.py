@@ -6,13 +6,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.tools.calculating import VALUES, calculate
+from tests.tools.calculating import NAMES, VALUES, calculate
 
 
 @pytest.mark.parametrize(("expression", "value"), VALUES.items(), ids=[repr(text[:40]) for text in VALUES])
 def test_arithmetic_has_its_value_and_type(expression: str, value: float) -> None:
     result = calculate(expression)
     assert (type(result), result) == (type(value), pytest.approx(value, rel=1e-14))
+
+
+@pytest.mark.parametrize(("expression", "name"), NAMES.items(), ids=[repr(text[:40]) for text in NAMES])
+def test_of_named_values_the_name_of_the_largest_or_smallest_is_given(expression: str, name: str) -> None:
+    assert calculate(expression) == name
 
 
 ATTACKS = [
@@ -154,6 +159,45 @@ ATTACKS = [
     "factorial(9)",
     "pow(2, 3)",
     "sin(1)",
+    # names beside values
+    'largest("a")',
+    "largest()",
+    "largest",
+    "largest(1, 2)",
+    'largest(1, "a")',
+    'largest("a", "b")',
+    'largest("a", 1, "b")',
+    'largest("a", 1, 2)',
+    'largest("a" "b", 1)',
+    'largest("a", 5"b")',
+    'largest("a"5, 1)',
+    'largest("a" + "b", 1)',
+    'largest("a", 1, "b", 1)',
+    'largest("a", 1, "b", 2.0, "c", 2)',
+    'largest("a", 1) + 1',
+    'largest("a", 1) < 2',
+    'largest("a", 1)%',
+    '1 + largest("a", 1)',
+    'max(largest("a", 1), 2)',
+    'largest("a", largest("b", 1))',
+    'largest("a", 1)("b", 2)',
+    'largest("a", 1 < 2, "b", 2)',
+    'largest("a", 1,234, "b", 5)',
+    'largest("a", 1, key="b")',
+    'largest(*"a", 1)',
+    'largest(["a", 1])',
+    'largest({"a": 1})',
+    'largest(_0, 1, "a", 2)',
+    "largest(max, 1)",
+    'largest("", 1)',
+    'largest("a\nb", 1)',
+    'largest("a" 1)',
+    'largest("a, 1)',
+    'largest(b"a", 1)',
+    'largest(f"{1}", 1)',
+    'max("a", 1)',
+    'largest("a", 9 ** 9 ** 9)',
+    'largest("' + "a" * 1000 + '", 1)',
     # not defined, or too large
     "1 / 0",
     "1 // 0",
@@ -294,19 +338,45 @@ def test_anything_but_arithmetic_is_refused(expression: str) -> None:
     [
         (
             "2 * x10",
-            "the name 'x10' is not among min, max, sum, mean, abs, round, floor, ceil, sqrt, exp, log, log10, pi, e"
+            "the name 'x10' is not among min, max, sum, mean, abs, round, floor, ceil, sqrt, exp, log, log10,"
+            " largest, smallest, pi, e"
             " (at character 5)\n  2 * x10\n      ^^^",
         ),
         ("1 + 5 / (3 - 3)", "division by zero (at character 5)\n  1 + 5 / (3 - 3)\n      ^^^^^^^^^^^"),
         ("1 = 2", "'=' is not allowed in arithmetic; write == to compare (at character 3)\n  1 = 2\n    ^"),
-        ("1 + 'a'", "\"'\" is not allowed in arithmetic (at character 5)\n  1 + 'a'\n      ^"),
+        (
+            "1 + 'a'",
+            "a name in quotes may only stand in largest or smallest (at character 5)\n  1 + 'a'\n      ^^^",
+        ),
+        (
+            "smallest('a', 2, 'b', 1, 'c', 1)",
+            "no single one is the smallest: 2 share its value (at character 1)\n"
+            "  smallest('a', 2, 'b', 1, 'c', 1)\n  " + "^" * 32,
+        ),
+        (
+            "2 * largest('a', 1)",
+            "largest gives a name, not a number; it may only stand outermost (at character 5)\n"
+            "  2 * largest('a', 1)\n      ^^^^^^^^^^^^^^^",
+        ),
         ("(1 +", "this cannot be read as arithmetic (at character 1)\n  (1 +\n  ^"),
         ("2 × sqrt(-4)", "this is not defined for real numbers (at character 5)\n  2 × sqrt(-4)\n      ^^^^^^^^"),
         ("2 ** 20000", "an exponent may be at most 10,000 (at character 1)\n  2 ** 20000\n  ^^^^^^^^^^"),
         ("", "the expression is empty (at character 1)\n  \n  ^"),
         ("1" * 1001, "the expression has 1,001 characters; at most 1,000 are read"),
     ],
-    ids=["a name", "a division", "a single =", "a quote", "an end", "a domain", "an exponent", "nothing", "length"],
+    ids=[
+        "a name",
+        "a division",
+        "a single =",
+        "a quote",
+        "a tie",
+        "no number",
+        "an end",
+        "a domain",
+        "an exponent",
+        "nothing",
+        "length",
+    ],
 )
 def test_a_refusal_says_what_and_where(expression: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
@@ -338,6 +408,8 @@ PIECES = [
     "max(",
     "sum([",
     "log",
+    'largest("',
+    '", ',
     "1e9",
     "\n",
     "pi",
@@ -355,5 +427,5 @@ def assert_number_or_refusal(expression: str) -> None:
         result = calculate(expression)
     except ValueError as error:
         result = error
-    assert type(result) in (int, float, bool, ValueError)
-    assert isinstance(result, ValueError) or math.isfinite(result)
+    assert type(result) in (int, float, bool, str, ValueError)
+    assert isinstance(result, ValueError | str) or math.isfinite(result)
