@@ -8,17 +8,21 @@ from llmcompiler.execution.driver import Driver
 from tests.execution.running import scripted
 
 
+def drivers_there_are() -> list[Driver]:
+    return [each for each in gc.get_objects() if isinstance(each, Driver)]
+
+
 def test_a_run_that_is_over_is_freed_at_once() -> None:
     drivers: list[weakref.ref[Driver]] = []
+    gc.collect()
+    others = weakref.WeakSet(drivers_there_are())  # of tests before this one
 
     @tool(concurrency=1, rate="100/s", effect="read", cache=60)
     async def look(topic: str) -> str:
-        found = [each for each in gc.get_objects() if isinstance(each, Driver)]
-        drivers.extend(weakref.ref(driver) for driver in found)
+        drivers.extend(weakref.ref(driver) for driver in drivers_there_are() if driver not in others)
         return topic
 
     agent = scripted('1. look("a")\n2. look("b")\n3. look("a")\n4. join()', tools=[look])
-    gc.collect()
     gc.disable()
     try:
         result = agent.run("q")
