@@ -86,6 +86,7 @@ class EvidenceParser:
         elif closed - opened > MAX_CALL:
             problem = Diagnostic("too_long", f"an input of over {MAX_CALL} characters", span)
         if problem is not None:
+            self.skipped += len(thought)  # no call takes it
             return [CallRefused(id if 0 < id <= MAX_ID else None, tool, span, problem)]
         self.skipped += len(line[stop:end].strip())
         return self._read(Task(id, tool, thought=thought), line[opened:closed], span)

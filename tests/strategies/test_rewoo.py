@@ -197,6 +197,6 @@ def test_it_runs_over_http_and_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "agent.yaml"
     with LoopbackServer([PLAN, "238 m", "#E1 = x[y]", "nothing"]) as server:
         model = OpenAIModel("m", base_url=server.base_url, api_key="any")
-        assert ReWOO(model, TOOLS).run(QUESTION).answer == "238 m"
+        assert asyncio.run(ReWOO(model, TOOLS).arun(QUESTION)).answer == "238 m"
         file.write_text(f'strategy: rewoo\nmodel: {{name: "openai:m", base_url: "{server.base_url}"}}\n')
-        assert ReWOO.from_config(file, api_key="any").run(QUESTION).answer == "nothing"
+        assert asyncio.run(ReWOO.from_config(file, api_key="any").arun(QUESTION)).answer == "nothing"
