@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from llmcompiler.strategies.compiler import LLMCompiler
     from llmcompiler.strategies.executing import execute
     from llmcompiler.strategies.parsing import parse_plan
-    from llmcompiler.strategies.react import ReAct
+    from llmcompiler.strategies.react import CarefulReAct, ReAct
     from llmcompiler.strategies.result import RunResult, TaskRecord
+    from llmcompiler.strategies.rewoo import ReWOO
     from llmcompiler.toolkit.registry import Registry
     from llmcompiler.toolkit.tool import Tool, tool
 
@@ -54,8 +55,9 @@ _HOMES = {
     "strategies.executing": "execute",
     "execution.limits": "Limits",
     "strategies.parsing": "parse_plan",
-    "strategies.react": "ReAct",
+    "strategies.react": "CarefulReAct ReAct",
     "strategies.result": "RunResult TaskRecord",
+    "strategies.rewoo": "ReWOO",
     "toolkit.registry": "Registry",
     "toolkit.tool": "Tool tool",
 }
@@ -66,6 +68,7 @@ __all__ = [
     "Agent",
     "Cache",
     "Cancelled",
+    "CarefulReAct",
     "Chunk",
     "ConfigError",
     "Deadlines",
@@ -90,6 +93,7 @@ __all__ = [
     "Prompt",
     "Rate",
     "ReAct",
+    "ReWOO",
     "Ref",
     "Registry",
     "RunFailed",

@@ -34,7 +34,7 @@ Question = Annotated[str, typer.Argument(help="What to answer.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Such as openai:gpt-4.1-mini.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server; or OPENAI_BASE_URL.")]
 StrategyName = Annotated[
-    str | None, typer.Option("--strategy", help="compiler or react, instead of what the file says.")
+    str | None, typer.Option("--strategy", help="Such as compiler or react, instead of what the file says.")
 ]
 ConfigFile = Annotated[
     str | None, typer.Option("--config", help="A YAML file with model, tools and limits; without it the example tools.")

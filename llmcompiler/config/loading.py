@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -17,7 +17,7 @@ from llmcompiler._resources import bundled
 from llmcompiler.config.complaints import complain, described
 from llmcompiler.config.config import Config, config_of
 from llmcompiler.config.documents import Document, KeyPath, Place, Problem, key_text, read_document
-from llmcompiler.config.schema import COMPILER_ONLY, ConfigSection, ToolSection
+from llmcompiler.config.schema import COMPILER_ONLY, ConfigSection, StrategyName, ToolSection
 from llmcompiler.errors import ConfigError, UsageError
 from llmcompiler.execution.targets import target_of
 from llmcompiler.plan.diagnostics import did_you_mean
@@ -144,9 +144,10 @@ def _section(document: Document) -> ConfigSection | None:
 def _check_strategy(document: Document) -> None:
     """Note keys for which the strategy has no use. Before anything else is known of the file, so that all is told."""
     said: Any = document.data
-    if said.get("strategy") == "react":
+    name = said.get("strategy", "compiler")
+    if name != "compiler" and name in get_args(StrategyName):
         for key in sorted(COMPILER_ONLY & said.keys()):
-            document.complain((key,), f"{key}: the strategy react has no use for this; remove it")
+            document.complain((key,), f"{key}: the strategy {name} has no use for this; remove it")
 
 
 def _check_prompts(document: Document, config: Config) -> None:

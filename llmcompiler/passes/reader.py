@@ -10,7 +10,7 @@ Ids: the planner's own numbers are *raw*; a round that restarts at 1 after earli
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from llmcompiler.passes.check import check_task, text_references
 from llmcompiler.passes.fields import unknown_fields
@@ -49,6 +49,21 @@ class Rejected:
 Reading: TypeAlias = Accepted | Pending | Rejected
 
 
+class Parser(Protocol):
+    """Reads a plan's text, in whichever format: `PlanParser`, `EvidenceParser`."""
+
+    skipped: int
+    ignored: int
+
+    def feed(self, chunk: str) -> list[Item]:
+        """Return what this chunk completes."""
+        ...
+
+    def close(self) -> list[Item]:
+        """Return what the end of the text completes."""
+        ...
+
+
 @dataclass(slots=True)
 class _Draft:
     """A task as read, refs raw. `raw` is None for one whose id is taken or unusable, until the plan's end gives it one."""
@@ -66,14 +81,22 @@ class PlanReader:
     """Reads one plan. `known` are the ids of earlier rounds, whose outcomes refs may name.
 
     With a `limit`, the text counts as cut before the first task beyond that many; `is_full` says that there was one.
+    `parser` is that of the text's format, by default the plan language.
     """
 
-    def __init__(self, tools: Tools | None, *, known: Iterable[int] = (), limit: int | None = None) -> None:
+    def __init__(
+        self,
+        tools: Tools | None,
+        *,
+        known: Iterable[int] = (),
+        limit: int | None = None,
+        parser: Parser | None = None,
+    ) -> None:
         self.notes: list[Diagnostic] = []
         self.is_complete = False
         self.is_full = False
         self._limit = limit
-        self._parser = PlanParser()
+        self._parser: Parser = parser or PlanParser()
         self._tools = tools
         self._known = frozenset(known)
         self._shift: int | None = None

@@ -111,7 +111,7 @@ class Planner:
     async def _second_try(self, empty: PlanReader, prompt: Prompt, sink: PlanSink) -> PlanReader:
         complaint = f"{not_a_plan(empty.text)}\n\nWrite the plan, and nothing else."
         reader = self._new_reader()
-        await self._read(reader, _further(prompt, empty.text, complaint), sink, "repair")
+        await self._read(reader, further(prompt, empty.text, complaint), sink, "repair")
         if reader.is_empty and self.cut is None:
             text = reader.text if reader.text.strip() else empty.text
             raise NotAPlan(not_a_plan(text), text=text)
@@ -122,7 +122,7 @@ class Planner:
         named = f"task{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
         request = fill(self._prompts.repair, diagnostics=render(reader.errors, reader.text), ids=named)
         try:
-            sink.take(reader.repair(await self._again(_further(prompt, reader.text, request))))
+            sink.take(reader.repair(await self._again(further(prompt, reader.text, request))))
         except ModelError:
             return  # what is still broken fails, and the joiner sees it
         except LimitReached as error:
@@ -155,7 +155,7 @@ class Planner:
         )
 
 
-def _further(prompt: Prompt, said: str, request: str) -> Prompt:
+def further(prompt: Prompt, said: str, request: str) -> Prompt:
     """Return the prompt with the model's reply to it and a further request, which may repeat parts of the reply."""
     turn = (Message("assistant", inert(said.strip()) or "(nothing)"), Message("user", inert(request)))
     return replace(prompt, messages=prompt.messages + turn)

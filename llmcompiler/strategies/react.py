@@ -62,8 +62,8 @@ class ReAct(Agent):
             threads=threads,
             processes=processes,
         )
-        template = bundled_prompt("react/agent")
-        self._system = fill(template, tools=describe_tools(self.registry) or "(none)", instructions=instructions)
+        template, rules = bundled_prompt("react/agent"), "\n".join(filter(None, (self._rules(), instructions)))
+        self._system = fill(template, tools=describe_tools(self.registry) or "(none)", instructions=rules)
 
     @classmethod
     def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
@@ -78,8 +78,24 @@ class ReAct(Agent):
             processes=said.processes,
         )
 
+    def _rules(self) -> str:
+        """Return what this variant is told before the user's own instructions."""
+        return ""
+
     def _start(self, run: Run) -> "_Loop":
         return _Loop(run, self.model, self._system)
+
+
+class CarefulReAct(ReAct):
+    """ReAct prompted against repeated calls and early stops: the ReAct-dagger of the LLMCompiler paper's tables.
+
+    Only its prompt differs. (An identical read is served from the first one by every strategy.)
+    """
+
+    strategy = "react_careful"
+
+    def _rules(self) -> str:
+        return bundled_prompt("react/careful").strip()
 
 
 class _Loop:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llmcompiler import Limits, LLMCompiler, ReAct, parse_plan
+from llmcompiler import CarefulReAct, Limits, LLMCompiler, ReAct, ReWOO, parse_plan
 from llmcompiler._resources import bundled
 from llmcompiler.prompting import bundled_prompt, read_examples
 from llmcompiler.testing import ScriptedModel
@@ -66,9 +66,16 @@ def asked() -> list[str]:
         "Action: Finish(8611 m)",
     ]
     compiler, react = ScriptedModel(replies), ScriptedModel(["Action: Finish(8611 m)"])
-    for agent in (LLMCompiler(compiler, TOOLS, limits=Limits(replans=2)), ReAct(react, TOOLS)):
+    careful, rewoo = ScriptedModel(["Action: Finish(8611 m)"]), ScriptedModel(["#E1 = search[height of K2]", "8611 m"])
+    models = (compiler, react, careful, rewoo)
+    for agent in (
+        LLMCompiler(compiler, TOOLS, limits=Limits(replans=2)),
+        ReAct(react, TOOLS),
+        CarefulReAct(careful, TOOLS),
+        ReWOO(rewoo, TOOLS),
+    ):
         agent.run("How high is K2?")
-    return [message.text for prompt in (*compiler.prompts, *react.prompts) for message in prompt.messages]
+    return [message.text for model in models for prompt in model.prompts for message in prompt.messages]
 
 
 def test_no_slot_of_a_template_stays_open(asked: list[str]) -> None:
