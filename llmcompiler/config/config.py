@@ -79,6 +79,12 @@ class Config:
     registry: Registry
 
     @property
+    def common(self) -> dict[str, Any]:
+        """Return the options that every strategy takes, by name."""
+        named = ("limits", "instructions", "deadlines", "retries", "threads", "processes")
+        return {name: getattr(self, name) for name in named}
+
+    @property
     def names_server(self) -> bool:
         """Return whether the file says where its model is served, or with which key."""
         return self.model is not None and bool(self.model.base_url or self.model.api_key_env)

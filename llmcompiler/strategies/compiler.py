@@ -90,16 +90,11 @@ class LLMCompiler(Agent):
             tools=said.registry,
             planner_model=said.make_model("planner_model", **given),
             joiner_model=said.make_model("joiner_model", **given),
-            limits=said.limits,
             examples=said.examples,
-            instructions=said.instructions,
             planner_prompt=said.planner_prompt,
             joiner_prompt=said.joiner_prompt,
             stream=said.stream,
-            deadlines=said.deadlines,
-            retries=said.retries,
-            threads=said.threads,
-            processes=said.processes,
+            **said.common,
         )
 
     async def plan(self, question: str) -> Plan:

@@ -67,16 +67,7 @@ class ReAct(Agent):
 
     @classmethod
     def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(
-            said.make_model("model", **given),
-            said.registry,
-            limits=said.limits,
-            instructions=said.instructions,
-            deadlines=said.deadlines,
-            retries=said.retries,
-            threads=said.threads,
-            processes=said.processes,
-        )
+        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _rules(self) -> str:
         """Return what this variant is told before the user's own instructions."""

@@ -76,16 +76,7 @@ class ReWOO(Agent):
 
     @classmethod
     def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(
-            said.make_model("model", **given),
-            said.registry,
-            limits=said.limits,
-            instructions=said.instructions,
-            deadlines=said.deadlines,
-            retries=said.retries,
-            threads=said.threads,
-            processes=said.processes,
-        )
+        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _start(self, run: Run) -> "_Work":
         return _Work(run, self.model, self._prompts)
