@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -170,27 +171,60 @@ def demo(
 
 @app.command()
 def bench(
-    suite: Annotated[str, typer.Argument(help="overhead")] = "overhead",
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each measure.")] = 9,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only measures whose name holds this text; may be repeated.")
+    suite: Annotated[
+        str, typer.Argument(help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl; or fetch, for their data.")
+    ] = "overhead",
+    strategies: Annotated[
+        str | None, typer.Option("--strategies", help="Whom to compare: compiler,react,parallel_calls and so on.")
     ] = None,
-    as_json: AsJson = False,
+    count: Annotated[int | None, typer.Option("--n", min=1, help="Questions; else the suite's usual number.")] = None,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="How fast the oracle speaks: hosted_slow, hosted_fast or local.")
+    ] = None,
+    tool_time: Annotated[float, typer.Option("--tool-time", min=0.0, help="Multiplies the suite's tool times.")] = 1.0,
+    grid: Annotated[bool, typer.Option("--grid", help="Speed-ups over all profiles and three tool times.")] = False,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, help="Runs side by side.")] = 8,
+    data: Annotated[str | None, typer.Option("--data", help="The folder of the data; or LLMCOMPILER_DATA.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="overhead: counted runs of each measure.")] = 9,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="overhead: only measures whose name holds this; may be repeated.")
+    ] = None,
 ) -> None:
-    """Measure what the framework costs, against the least time possible. The model is scripted, served over loopback."""
-    from llmcompiler.bench import overhead, table
-    from llmcompiler.bench.peers.compare import missing
+    """Compare strategies on a benchmark, or measure what the framework costs (overhead).
 
-    if suite != "overhead":
-        _wrong_use(f"there is no suite {suite!r}; known: overhead")
+    Without --model and --base-url an oracle plays an ideal model over loopback, at the speed of a profile: what differs is
+    orchestration alone. With one, the same questions go to the real model.
+    """
+    from llmcompiler.bench import command
+
     with _Told():
-        rows = overhead.measure(runs, lambda name: err.print(f"measuring {name}", style="dim"), only or ())
-    if as_json:
-        _print_json(table.as_json(rows))
-    else:
-        out.print(table.as_table(rows), width=table.WIDTH, crop=False)
-        for name, how in missing().items():
-            out.print(Text(f"{name}: {how}"), soft_wrap=True)
+        command.known_suite(suite)
+        if suite == "fetch":
+            command.fetch_data(data, out, err)
+            return
+        if suite == "overhead":
+            command.measure_overhead(runs, only or (), file, out, err)
+            return
+        request = command.Request(
+            suite=suite,
+            contenders=strategies.split(",") if strategies else command.usual_contenders(suite),
+            count=count,
+            folder=None if data is None else Path(data),
+            model=command.real_model(model, base_url),
+            profile=profile or command.DEFAULT_PROFILE,
+            tool_time=tool_time,
+            at_once=at_once,
+            file=None if file is None else Path(file),
+        )
+        records = (command.compare_in_grid if grid else command.compare)(request, out, err)
+    if any(record.answer is None for record in records):
+        raise typer.Exit(1)
 
 
 def main() -> None:

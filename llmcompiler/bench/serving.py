@@ -2,6 +2,8 @@
 
 parent ──▶ pickle of the script ──▶ stdin  ── child: LoopbackServer
 parent ◀── pickle of the URL, then of the log each time a line asks for it ◀── stdout ◀──┘   (stdin closed: the end)
+
+A line names whose requests are wanted: those that carry it as `user`, or all if it is empty.
 """
 
 import os
@@ -12,11 +14,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import llmcompiler
 from llmcompiler.strategies.planning import END_OF_PLAN
 from llmcompiler.testing.server import ChatRequest, LoggedRequest, LoopbackServer, Reply, Timing
+
+
+class Playing(Protocol):
+    """What a server process plays. It is pickled, so it holds plain data alone."""
+
+    @property
+    def timing(self) -> Timing:
+        """How fast."""
+
+    def reply(self, request: ChatRequest) -> Reply:
+        """Return the reply to a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ def child_environment() -> Mapping[str, str]:
 class ServerProcess:
     """A context manager: a server that plays `script` to whoever asks, until the end of `with`."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Playing) -> None:
         self.base_url = ""
         self._script = script
         self._process: subprocess.Popen[bytes]
@@ -67,7 +80,11 @@ class ServerProcess:
     @property
     def requests(self) -> list[LoggedRequest]:
         """Return the requests so far, without their headers; times are of the clock that all processes share."""
-        found: list[LoggedRequest] = self._ask(b"\n")
+        return self.requests_of("")
+
+    def requests_of(self, user: str) -> list[LoggedRequest]:
+        """Return the requests so far that came with this `user`; all for an empty one."""
+        found: list[LoggedRequest] = self._ask(f"{user}\n".encode())
         return found
 
     def _ask(self, data: bytes) -> Any:
@@ -82,11 +99,13 @@ class ServerProcess:
 def main() -> None:
     """Serve until stdin is closed."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    script: Script = pickle.load(requests)
+    script: Playing = pickle.load(requests)
     with LoopbackServer(script.reply, timing=script.timing) as server:
         _tell(answers, server.base_url)
-        while requests.readline():
-            _tell(answers, [replace(request, headers={}) for request in server.requests])
+        while line := requests.readline():
+            user = line.decode().rstrip("\n")
+            wanted = [one for one in server.requests if not user or one.request.raw.get("user") == user]
+            _tell(answers, [replace(request, headers={}) for request in wanted])
 
 
 def _tell(answers: BinaryIO, what: object) -> None:

@@ -5,6 +5,7 @@ end the answer, and because the SDK's own reading costs 100 us a chunk. The SDK'
 """
 
 import asyncio
+import copy
 import json
 import os
 import sys
@@ -69,6 +70,12 @@ class OpenAIModel:
 
     def __str__(self) -> str:
         return f"openai:{self.name}" + (f" at {self._base_url}" if self._base_url else "")
+
+    def with_fields(self, fields: Mapping[str, Any]) -> "OpenAIModel":
+        """Return this model with further request fields, such as `user`; the two share their connections."""
+        other = copy.copy(self)
+        other._fields = {**self._fields, **fields}
+        return other
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -42,14 +42,18 @@ class Oracle(Protocol):
 class Suite(Protocol):
     """One benchmark.
 
-    seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much); a tool that
-    is not named takes what it takes. examples: the bundled set that the planner is shown.
+    seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much), `"*"` for
+    those that are not named; without either a tool takes what it takes. examples: the bundled set that the planner is
+    shown, None for the general one. contenders: those that it has an oracle for. published: speed-ups over the baseline
+    that the paper reports, as cited (second-hand).
     """
 
     name: str
     seconds: Mapping[str, float]
-    examples: str
+    examples: str | None
     limits: Limits
+    contenders: Sequence[str]
+    published: Mapping[str, float]
 
     def cases(self, folder: Path | None, count: int | None) -> Sequence[Case]:
         """Return the questions: `count` of them, or as many as the suite takes by default.
@@ -65,6 +69,10 @@ class Suite(Protocol):
 
     def score(self, case: Case, result: RunResult) -> float:
         """Return how good an answered question is: 1.0 is right, 0.0 is wrong; in between only where a suite grades."""
+        ...
+
+    def is_from_tool(self, request: ChatRequest) -> bool:
+        """Return whether a tool made a request, and not the strategy."""
         ...
 
     def oracle(self, contender: str, cases: Sequence[Case]) -> Oracle:

@@ -1,0 +1,126 @@
+"""What `llmcompiler bench` does: the suite `overhead`, the comparisons, and `fetch`."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from llmcompiler.bench.comparing import grid, report
+from llmcompiler.bench.comparing.record import Record
+from llmcompiler.bench.comparing.session import Request, Session, session_of
+from llmcompiler.bench.suites.catalogue import SUITES, suite_of
+from llmcompiler.bench.comparing.settings import DEFAULT_PROFILE
+from llmcompiler.errors import UsageError
+from llmcompiler.models.model import Model
+from llmcompiler.models.openai import OpenAIModel
+from llmcompiler.models.provider import model_of
+from llmcompiler.plan.diagnostics import did_you_mean
+
+_USUAL = ("compiler", "react", "parallel_calls", "tree", "tree_parallel")
+
+
+def usual_contenders(suite: str) -> list[str]:
+    """Return the contenders of a suite when none are named."""
+    return [name for name in _USUAL if name in suite_of(suite).contenders]
+
+
+def known_suite(name: str) -> str:
+    """Return the name of a suite. Raises `UsageError` with the nearest names."""
+    known = [*SUITES, "overhead", "fetch"]
+    if name not in known:
+        raise UsageError(f"there is no suite {name!r}; {did_you_mean(name, known)}")
+    return name
+
+
+def real_model(name: str | None, base_url: str | None) -> Model | None:
+    """Return the real model that is named, or served at a URL; None for the oracles."""
+    if name is not None:
+        return model_of(name, base_url=base_url)
+    return OpenAIModel("default", base_url=base_url) if base_url is not None else None
+
+
+def measure_overhead(runs: int, only: Sequence[str], file: str | None, out: Console, err: Console) -> None:
+    """Print what the framework costs, against the least time possible; with `file` also as JSON, "-" for stdout alone."""
+    from llmcompiler.bench import overhead, table
+    from llmcompiler.bench.peers.compare import missing
+
+    rows = overhead.measure(runs, lambda name: err.print(f"measuring {name}", style="dim"), only)
+    if file is not None:
+        text = json.dumps(table.as_json(rows), indent=2) + "\n"
+        if file == "-":
+            sys.stdout.write(text)
+            return
+        Path(file).write_text(text, encoding="utf-8")
+    out.print(table.as_table(rows), width=table.WIDTH, crop=False)
+    for name, how in missing().items():
+        out.print(Text(f"{name}: {how}"), soft_wrap=True)
+
+
+def compare(request: Request, out: Console, err: Console) -> list[Record]:
+    """Run a comparison, print its table, and return the records."""
+    session = session_of(request)
+    _say_what_is_done(session, err)
+    with _progress(err) as begin:
+        told = begin(session.suite.name, len(session.jobs))
+        records = session.run(told)
+    out.print(report.as_table(session.suite, records), width=report.WIDTH, crop=False)
+    out.print()
+    for line in report.notes(session.setting, records):
+        out.print(Text(line, "dim"), width=report.WIDTH)
+    _say_what_failed(records, err)
+    return records
+
+
+def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record]:
+    """Run a comparison under every profile and tool time, print the speed-ups, and return the records."""
+    suite = suite_of(request.suite)
+    with _progress(err) as begin:
+        told: list[Callable[[Record], None]] = []
+
+        def begins(profile: str, tool_time: float, jobs: int) -> None:
+            told.append(begin(f"{profile}, tools x {tool_time:g}", jobs))
+
+        cells = grid.cells_of(request, begins, lambda record: told[-1](record))
+    out.print(grid.as_table(suite, cells), width=report.WIDTH, crop=False)
+    profile, tool_time = grid.LIKE_THE_PAPER
+    out.print(
+        Text(
+            f"\nspeed-up over the first baseline, measured (predicted by the timing model); ORACLE, an ideal model; "
+            f"{request.count or grid.COUNT} questions a cell; {profile} with tool times x {tool_time:g} is the setting that "
+            "resembles the paper's, whose figures are cited, not checked",
+            "dim",
+        ),
+        width=report.WIDTH,
+    )
+    records = [record for cell in cells for record in cell.records]
+    _say_what_failed(records, err)
+    return records
+
+
+def _say_what_is_done(session: Session, err: Console) -> None:
+    if session.records:
+        done = f"{len(session.records)} of {len(session.records) + len(session.jobs)} answers stand in the file already"
+        err.print(Text(f"{done}; name another file to ask anew", "dim"))
+
+
+def _say_what_failed(records: Sequence[Record], err: Console) -> None:
+    for record in [record for record in records if record.answer is None][:5]:
+        err.print(Text(f"{record.contender} failed on {record.id}: {record.error}", "red"), soft_wrap=True)
+
+
+@contextmanager
+def _progress(err: Console) -> Iterator[Callable[[str, int], Callable[[Record], None]]]:
+    """Yield what begins a bar: a name and a number of runs give what is told each record."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+
+        def begin(name: str, total: int) -> Callable[[Record], None]:
+            bar = progress.add_task(name, total=total)
+            return lambda record: progress.advance(bar)
+
+        yield begin

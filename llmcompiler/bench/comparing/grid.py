@@ -1,0 +1,69 @@
+"""The grid: speed-ups over profile and tool time, so that nobody has to trust one choice of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from llmcompiler.bench.comparing.record import Record
+from llmcompiler.bench.comparing.session import Request, session_of
+from llmcompiler.bench.comparing.settings import PROFILES
+from llmcompiler.bench.comparing.summary import summaries
+from llmcompiler.bench.suites.suite import Suite
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+TOOL_TIMES = (0.25, 1.0, 3.0)  # times the suite's own tool times
+# The paper's models: hosted, of late 2023, and searches of 0.6 s in the mean, which are the suites' own.
+LIKE_THE_PAPER = ("hosted_slow", 1.0)
+COUNT = 8  # questions a cell, unless more are asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: the records of all contenders under one profile and one tool time."""
+
+    profile: str
+    tool_time: float
+    records: Sequence[Record]
+
+    @property
+    def speed_ups(self) -> Mapping[str, tuple[float | None, float | None]]:
+        """Return the measured and the predicted speed-up of each contender."""
+        return {row.contender: (row.speed_up, row.predicted_speed_up) for row in summaries(self.records)}
+
+
+def cells_of(request: Request, begins: Callable[[str, float, int], None], told: Callable[[Record], None]) -> list[Cell]:
+    """Return all cells. begins: is told the profile, the tool time and the number of runs left of each."""
+    cells = []
+    for profile in PROFILES:
+        for tool_time in TOOL_TIMES:
+            count = request.count or COUNT
+            session = session_of(replace(request, profile=profile, tool_time=tool_time, count=count))
+            begins(profile, tool_time, len(session.jobs))
+            cells.append(Cell(profile, tool_time, session.run(told)))
+    return cells
+
+
+def as_table(suite: Suite, cells: Sequence[Cell]) -> "Table":
+    """Return speed-ups over the baseline, measured (predicted), a column for each tool time."""
+    from rich.table import Table
+
+    mean = max(suite.seconds.values(), default=0.0)
+    table = Table("profile", "strategy", box=None, padding=(0, 2, 0, 0))
+    for tool_time in TOOL_TIMES:
+        table.add_column(f"tools {mean * tool_time:g} s", justify="right")
+    table.add_column("paper", justify="right")
+    for profile in PROFILES:
+        row = {cell.tool_time: cell for cell in cells if cell.profile == profile}
+        for place, contender in enumerate(row[1.0].speed_ups):
+            shown = [_shown(*row[tool_time].speed_ups[contender]) for tool_time in TOOL_TIMES]
+            cited = suite.published.get(contender) if profile == LIKE_THE_PAPER[0] else None
+            table.add_row("" if place else profile, contender, *shown, f"{cited:.2f} x" if cited else "")
+    return table
+
+
+def _shown(measured: float | None, predicted: float | None) -> str:
+    if measured is None:
+        return ""
+    return f"{measured:.2f} x" + (f" ({predicted:.2f})" if predicted is not None else "")

@@ -1,0 +1,85 @@
+"""How a comparison is told: a table of at most 120 columns, and what has to be known to read it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from llmcompiler.bench.comparing.contenders import CONTENDERS
+from llmcompiler.bench.comparing.record import ORACLE, Record, Setting
+from llmcompiler.bench.comparing.settings import ORACLE_PRICE, PROFILES
+from llmcompiler.bench.comparing.summary import Summary, dearer, summaries
+from llmcompiler.bench.suites.suite import Suite
+from llmcompiler.bench.table import machine
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WIDTH = 120
+_LABELS = ("right", "median", "p95", "speed-up", "predicted", "paper", "/bound", "joiner", "requests", "in", "out", "$/1,000")
+_LABELS = (*_LABELS, "failed")
+
+
+def as_table(suite: Suite, records: Sequence[Record]) -> "Table":
+    """Return a row for each contender."""
+    from rich.table import Table
+
+    table = Table("strategy", box=None, padding=(0, 2, 0, 0))
+    for label in _LABELS:
+        table.add_column(label, justify="right", no_wrap=True)
+    for summary in summaries(records):
+        table.add_row(summary.contender, *_cells(summary, suite.published))
+    return table
+
+
+def _cells(row: Summary, published: Mapping[str, float]) -> list[str]:
+    right = f"{100 * row.accuracy:.0f} %" + (f" ({100 * row.score:.0f})" if row.score != row.accuracy else "")
+    return [
+        right,
+        _number(row.median, "{:.2f} s"),
+        _number(row.p95, "{:.2f} s"),
+        _number(row.speed_up, "{:.2f} x"),
+        _number(row.predicted_speed_up, "{:.2f} x"),
+        _number(published.get(row.contender), "{:.2f} x"),
+        _number(row.to_bound, "{:.3f}"),
+        _number(row.joining, "{:.2f} s"),
+        f"{row.requests:.1f}",
+        _number(row.input_tokens, "{:,.0f}"),
+        _number(row.output_tokens, "{:,.0f}"),
+        _number(row.dollars, "{:.2f}"),
+        str(row.failed) if row.failed else "",
+    ]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
+    """Return the lines below a table: which model and profile, what is cited, where we lose."""
+    about = machine()
+    rows = summaries(records)
+    lines = [
+        f"{setting.suite}, {max((row.questions for row in rows), default=0)} questions; {_model(setting)}; "
+        f"Python {about['python']}, {about['cores']} cores",
+        "speed-up: mean latency of the first baseline over this one's; predicted: by the timing model from token counts and "
+        "tool times; paper: as cited, not checked; /bound: median of latency over the least possible on the same stream; "
+        "joiner: mean time after the last task; in, out: mean tokens a question",
+    ]
+    lines += [f"{row.contender}: {CONTENDERS[row.contender].what}" for row in rows]
+    for other in ("react", "parallel_calls"):
+        if any(row.contender == "compiler" for row in rows) and any(row.contender == other for row in rows):
+            lost = dearer(records, "compiler", other)
+            lines.append(f"questions of two or more calls on which compiler took more tokens than {other}: {len(lost)}")
+    return lines
+
+
+def _model(setting: Setting) -> str:
+    if setting.model != ORACLE:
+        return f"model {setting.model}, real; the tools are offline ones, accuracy is of this run"
+    profile = PROFILES[setting.profile]
+    timing = profile.timing
+    read = f" and {1000 * timing.per_prompt_token:g} ms a prompt token" if timing.per_prompt_token else ""
+    return (
+        f"ORACLE, an ideal model played over loopback (answers are right by construction), profile {profile.name}: "
+        f"{1000 * timing.first_token:.0f} ms to the first token, {1000 * timing.per_token:.0f} ms a token{read} "
+        f"({profile.resembles}); tool times x {setting.tool_time:g}; priced as {ORACLE_PRICE}"
+    )
