@@ -172,7 +172,8 @@ def demo(
 @app.command()
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl; or fetch, for their data.")
+        str,
+        typer.Argument(help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl; or fetch, for their data."),
     ] = "overhead",
     strategies: Annotated[
         str | None, typer.Option("--strategies", help="Whom to compare: compiler,react,parallel_calls and so on.")
@@ -189,7 +190,9 @@ def bench(
     data: Annotated[str | None, typer.Option("--data", help="The folder of the data; or LLMCOMPILER_DATA.")] = None,
     file: Annotated[
         str | None,
-        typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
+        typer.Option(
+            "--json", help="A file for the records, a line a question; a comparison goes on where it stopped."
+        ),
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="overhead: counted runs of each measure.")] = 9,
     only: Annotated[
@@ -202,22 +205,25 @@ def bench(
     orchestration alone. With one, the same questions go to the real model.
     """
     from llmcompiler.bench import command
+    from llmcompiler.bench.comparing.session import Request
+    from llmcompiler.bench.comparing.settings import DEFAULT_PROFILE
 
     with _Told():
         command.known_suite(suite)
         if suite == "fetch":
-            command.fetch_data(data, out, err)
+            if not command.fetch_data(data, out, err):
+                raise typer.Exit(1)
             return
         if suite == "overhead":
             command.measure_overhead(runs, only or (), file, out, err)
             return
-        request = command.Request(
+        request = Request(
             suite=suite,
             contenders=strategies.split(",") if strategies else command.usual_contenders(suite),
             count=count,
             folder=None if data is None else Path(data),
             model=command.real_model(model, base_url),
-            profile=profile or command.DEFAULT_PROFILE,
+            profile=profile or DEFAULT_PROFILE,
             tool_time=tool_time,
             at_once=at_once,
             file=None if file is None else Path(file),

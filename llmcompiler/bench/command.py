@@ -14,13 +14,12 @@ from llmcompiler.bench.comparing import grid, report
 from llmcompiler.bench.comparing.record import Record
 from llmcompiler.bench.comparing.session import Request, Session, session_of
 from llmcompiler.bench.suites.catalogue import SUITES, suite_of
-from llmcompiler.bench.comparing.settings import DEFAULT_PROFILE
 from llmcompiler.errors import UsageError
 from llmcompiler.models.model import Model
-from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.models.provider import model_of
 from llmcompiler.plan.diagnostics import did_you_mean
 
+USUAL_MODEL = "openai:gpt-4.1-mini"  # as in the bundled configurations
 _USUAL = ("compiler", "react", "parallel_calls", "tree", "tree_parallel")
 
 
@@ -39,9 +38,9 @@ def known_suite(name: str) -> str:
 
 def real_model(name: str | None, base_url: str | None) -> Model | None:
     """Return the real model that is named, or served at a URL; None for the oracles."""
-    if name is not None:
-        return model_of(name, base_url=base_url)
-    return OpenAIModel("default", base_url=base_url) if base_url is not None else None
+    if name is None and base_url is None:
+        return None
+    return model_of(name or USUAL_MODEL, base_url=base_url)
 
 
 def measure_overhead(runs: int, only: Sequence[str], file: str | None, out: Console, err: Console) -> None:
@@ -111,6 +110,20 @@ def _say_what_is_done(session: Session, err: Console) -> None:
 def _say_what_failed(records: Sequence[Record], err: Console) -> None:
     for record in [record for record in records if record.answer is None][:5]:
         err.print(Text(f"{record.contender} failed on {record.id}: {record.error}", "red"), soft_wrap=True)
+
+
+def fetch_data(folder: str | None, out: Console, err: Console) -> bool:
+    """Download what is missing of the data; say what became of each file. Returns whether all of them are there."""
+    from llmcompiler.bench.fetch import fetch
+
+    is_whole = True
+    for file in fetch(folder):
+        is_whole = is_whole and file.state != "failed"
+        said = f"{file.state:8} {file.path}" + (f": {file.reason}" if file.reason else "")
+        (err if file.state == "failed" else out).print(
+            Text(said, "red" if file.state == "failed" else ""), soft_wrap=True
+        )
+    return is_whole
 
 
 @contextmanager

@@ -9,7 +9,6 @@ and the density of New Jersey is the published one (of its land), while that of 
 """
 
 import json
-import os
 import re
 import string
 from collections.abc import Mapping
@@ -17,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmcompiler.errors import UsageError
+from llmcompiler.bench.data_folder import read_data
 from llmcompiler.prompting import read_examples
 
-FOLDER_VARIABLE = "LLMCOMPILER_DATA"
 FILE = "parallelqa_dataset.json"
-HOME = f"datasets/{FILE} of the public repository SqueezeAILab/LLMCompiler"
 
 _PLANS = Path(__file__).with_name("data") / "parallelqa.plans"
 
@@ -38,22 +35,12 @@ class Question:
 
 
 def read_questions(folder: str | Path | None = None) -> list[Question]:
-    """Return the questions in the order of the file, from `folder` or the one that LLMCOMPILER_DATA names.
+    """Return the questions in the order of the file.
 
-    Raises `UsageError`, which says where the file is to be had, if it is missing or is not what it should be.
+    folder: where the data are; None for where `read_data` looks. Raises `UsageError`, which says where the file is to be
+    had, if it is missing or is not what it should be.
     """
-    named = folder or os.environ.get(FOLDER_VARIABLE)
-    if not named:
-        raise UsageError(
-            f"ParallelQA needs a folder with {FILE}: give one, or set {FOLDER_VARIABLE}; get it from {HOME}"
-        )
-    path = Path(named) / FILE
-    try:
-        return [_question(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}); get it from {HOME}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{path} is not the dataset ({error!r}"[:300] + f"); get it from {HOME}") from error
+    return read_data(FILE, lambda text: [_question(row) for row in json.loads(text)], folder)
 
 
 def reference_plans() -> Mapping[str, str]:

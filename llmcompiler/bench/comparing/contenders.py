@@ -39,12 +39,18 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
         contender.name: contender
         for contender in (
             Contender("compiler", "compiler", "plan streamed as a DAG, joiner"),
-            Contender("compiler_batch", "compiler", "the same, but it runs the plan when it is whole", {"stream": False}),
+            Contender(
+                "compiler_batch", "compiler", "the same, but it runs the plan when it is whole", {"stream": False}
+            ),
             Contender("react", "react", "thought, action, observation", sequential=True),
             Contender("react_careful", "react_careful", "ReAct told not to repeat or stop early", sequential=True),
-            Contender("react_flawed", "react", "ReAct whose model repeats and stops early as published", sequential=True),
+            Contender(
+                "react_flawed", "react", "ReAct whose model repeats and stops early as published", sequential=True
+            ),
             Contender("parallel_calls", "parallel_calls", "native tool calls, started when sealed"),
-            Contender("parallel_calls_late", "parallel_calls", "native tool calls, as plain loops do", {"early": False}),
+            Contender(
+                "parallel_calls_late", "parallel_calls", "native tool calls, as plain loops do", {"early": False}
+            ),
             Contender("rewoo", "rewoo", "one plan, workers, solver"),
             Contender("tree", "tree", "Tree-of-Thoughts, one call after another", {"parallel": False}, sequential=True),
             Contender("tree_parallel", "tree", "Tree-of-Thoughts, each level at once"),

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 120
-_LABELS = ("right", "median", "p95", "speed-up", "predicted", "paper", "/bound", "joiner", "requests", "in", "out", "$/1,000")
-_LABELS = (*_LABELS, "failed")
+_LABELS: Sequence[str] = (
+    *("right", "median", "p95", "speed-up", "predicted", "paper", "/bound", "joiner"),
+    *("requests", "in", "out", "$/1,000", "failed"),
+)
 
 
 def as_table(suite: Suite, records: Sequence[Record]) -> "Table":

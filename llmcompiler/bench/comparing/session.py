@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmcompiler.bench.comparing.compare import Comparison, Job, jobs_of
 from llmcompiler.bench.comparing.contenders import Contender, contenders_of
-from llmcompiler.bench.comparing.endpoint import Real, oracles
+from llmcompiler.bench.comparing.endpoint import Endpoint, Real, oracles
 from llmcompiler.bench.comparing.record import ORACLE, Record, Setting, append, key_of, of_setting, read_records
 from llmcompiler.bench.comparing.settings import DEFAULT_PROFILE, profile_of
 from llmcompiler.bench.suites.catalogue import suite_of
@@ -67,11 +67,13 @@ class Session:
         order = {contender.name: place for place, contender in enumerate(self.contenders)}
         return sorted(self.records, key=lambda record: order[record.contender])
 
-    def _endpoint(self):  # type: ignore[no-untyped-def]
+    def _endpoint(self) -> AbstractContextManager[Endpoint]:
         if self.request.model is not None:
             return nullcontext(Real(self.request.model))
         asked = {contender.name for _, contender in self.jobs}
-        return oracles({name: self.suite.oracle(name, self.cases) for name in asked}, profile_of(self.setting.profile).timing)
+        return oracles(
+            {name: self.suite.oracle(name, self.cases) for name in asked}, profile_of(self.setting.profile).timing
+        )
 
 
 def session_of(request: Request) -> Session:

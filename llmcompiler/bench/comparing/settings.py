@@ -28,7 +28,9 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            Profile("hosted_slow", Timing(0.8, 0.03), "a large hosted model of late 2023, as in the paper: 33 tokens/s"),
+            Profile(
+                "hosted_slow", Timing(0.8, 0.03), "a large hosted model of late 2023, as in the paper: 33 tokens/s"
+            ),
             Profile("hosted_fast", Timing(0.3, 0.01), "a small hosted model of today: 100 tokens/s"),
             Profile("local", Timing(0.06, 0.025, 0.0005), "a model on one GPU: 40 tokens/s, reads 2,000 tokens/s"),
         )
@@ -70,12 +72,16 @@ PRICES: Mapping[str, Price] = MappingProxyType(
 )
 ORACLE_PRICE = "gpt-4.1-mini"  # what an oracle's tokens are priced as
 
-SPREAD = 0.5  # sigma of the lognormal tool times: the slowest of eight takes about 1.8 x the mean, as the paper's searches
+SPREAD = (
+    0.5  # sigma of the lognormal tool times: the slowest of eight takes about 1.8 x the mean, as the paper's searches
+)
 
 
 def price_of(model: str | None) -> Price | None:
-    """Return the price of a model given as `openai:NAME`, of the oracle for None; None if the model is not listed."""
-    return PRICES.get((model or ORACLE_PRICE).rpartition(":")[2])
+    """Return the price of a model told as `openai:NAME`, at a URL or not; of the oracle for None; None if it is not listed."""
+    if model is None:
+        return PRICES[ORACLE_PRICE]
+    return PRICES.get(model.partition(" ")[0].rpartition(":")[2])
 
 
 def tool_seconds(mean: float, call: str) -> float:

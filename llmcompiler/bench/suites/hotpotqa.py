@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.data_folder import read_data
 from llmcompiler.bench.parallelqa import is_right
+from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.suites.planned import Outcomes, PlanSuite
 from llmcompiler.bench.suites.records import paragraph, search_tool
 from llmcompiler.bench.suites.sampling import spread_out
@@ -22,7 +22,35 @@ from llmcompiler.toolkit.tool import Tool
 FILE = "hotpotqa_comparison.json"
 USUAL = 100
 
-_SMALL = frozenset("of the de la le du and von van der da di del el for in on at to vs. & a an und y".split())
+_SMALL = frozenset(
+    [
+        "of",
+        "the",
+        "de",
+        "la",
+        "le",
+        "du",
+        "and",
+        "von",
+        "van",
+        "der",
+        "da",
+        "di",
+        "del",
+        "el",
+        "for",
+        "in",
+        "on",
+        "at",
+        "to",
+        "vs.",
+        "&",
+        "a",
+        "an",
+        "und",
+        "y",
+    ]
+)
 _JOINTS = frozenset(("or", "and"))
 _WORD = re.compile(r"[^\s,?:;]+|[,?:;]")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.data_folder import read_data
 from llmcompiler.bench.parallelqa import is_right
+from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.suites.planned import Outcomes, PlanSuite
 from llmcompiler.bench.suites.records import paragraph, search_tool
 from llmcompiler.bench.suites.suite import Case
@@ -23,7 +23,10 @@ USUAL = 100
 
 _BEGIN = "Find a movie similar to "
 # Titles with a comma of their own, which the data do not quote.
-_WITH_COMMAS = {"Lock, Stock & Two Smoking Barrels": "Lock; Stock & Two Smoking Barrels", "Monsters, Inc": "Monsters; Inc"}
+_WITH_COMMAS = {
+    "Lock, Stock & Two Smoking Barrels": "Lock; Stock & Two Smoking Barrels",
+    "Monsters, Inc": "Monsters; Inc",
+}
 
 
 def read_cases(folder: Path | None, count: int | None) -> list[Case]:

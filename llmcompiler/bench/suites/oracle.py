@@ -62,7 +62,13 @@ def _call(task: Task, values: Mapping[int, Json]) -> ScriptedCall:
     filled = Task(task.id, task.tool, (), {name: _frozen(value) for name, value in arguments.items()})
     shown = framed(values[task.id], MAX_SHOWN) if task.id in values else UNKNOWN
     return ScriptedCall(
-        task.id, task.tool, task.inputs, _short(filled), json.dumps(arguments, ensure_ascii=False), _evidence(task), shown
+        task.id,
+        task.tool,
+        task.inputs,
+        _short(filled),
+        json.dumps(arguments, ensure_ascii=False),
+        _evidence(task),
+        shown,
     )
 
 

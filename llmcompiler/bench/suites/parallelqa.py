@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from llmcompiler._resources import bundled
-from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.parallelqa import is_right, read_questions, reference_plans
+from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.suites.planned import Outcomes, PlanSuite
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.config.loading import load_tools

@@ -1,6 +1,6 @@
 """PlanSuite: a suite whose questions are each answered by one plan. Its oracles are made from the reference plans.
 
-    cases ─▶ execute each reference plan with the suite's own tools ─▶ what they gave ─▶ answer ─▶ PlanOracle
+cases ─▶ execute each reference plan with the suite's own tools ─▶ what they gave ─▶ answer ─▶ PlanOracle
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from llmcompiler.bench.suites.suite import Case, Oracle
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.models.model import Model
-from llmcompiler.strategies.parsing import parse_plan
 from llmcompiler.plan.outcomes import Outcome
 from llmcompiler.strategies.executing import execute
+from llmcompiler.strategies.parsing import parse_plan
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.runner import run_sync
 from llmcompiler.testing.server import ChatRequest

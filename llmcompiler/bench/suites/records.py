@@ -7,6 +7,7 @@ tokens and time, and a right answer only says that the results were read.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from llmcompiler.plan.values import Json
 from llmcompiler.toolkit.tool import Tool, tool
@@ -33,7 +34,7 @@ def paragraph(name: str) -> str:
     return f"{name}. " + ". ".join(_SENTENCES[place] for place in chosen) + "."
 
 
-def search_tool(entries: Mapping[str, Mapping[str, Json]]) -> Sequence[Tool[str, Json]]:
+def search_tool(entries: Mapping[str, Mapping[str, Json]]) -> Sequence[Tool[..., Any]]:
     """Return the tool `search` over entries by name; a query finds the entry whose name it holds, the longest one."""
     names = sorted(entries, key=len, reverse=True)
 
@@ -43,7 +44,9 @@ def search_tool(entries: Mapping[str, Mapping[str, Json]]) -> Sequence[Tool[str,
         wanted = entity.casefold()
         found = next((name for name in names if name.casefold() in wanted or wanted in name.casefold()), None)
         if found is None or not wanted.strip():
-            raise LookupError(f"there is no entry for {entity!r}; search for one name at a time, as the question spells it")
+            raise LookupError(
+                f"there is no entry for {entity!r}; search for one name at a time, as the question spells it"
+            )
         return dict(entries[found])
 
     return [search]

@@ -1,14 +1,14 @@
 """Suite: what a comparison asks, with which tools, how an answer counts, and what an ideal model would write.
 
-    data ─▶ cases ─▶ agent over the suite's tools ─▶ RunResult ─▶ score
-                       │                    ▲
-                       └── requests ──▶ oracle, behind the loopback server (or any real endpoint in its place)
+data ─▶ cases ─▶ agent over the suite's tools ─▶ RunResult ─▶ score
+                   │                    ▲
+                   └── requests ──▶ oracle, behind the loopback server (or any real endpoint in its place)
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from llmcompiler.execution.limits import Limits
 from llmcompiler.models.model import Model
@@ -42,7 +42,7 @@ class Oracle(Protocol):
 class Suite(Protocol):
     """One benchmark.
 
-    seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much), `"*"` for
+        seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much), `"*"` for
     those that are not named; without either a tool takes what it takes. examples: the bundled set that the planner is
     shown, None for the general one. contenders: those that it has an oracle for. published: speed-ups over the baseline
     that the paper reports, as cited (second-hand).
@@ -58,12 +58,12 @@ class Suite(Protocol):
     def cases(self, folder: Path | None, count: int | None) -> Sequence[Case]:
         """Return the questions: `count` of them, or as many as the suite takes by default.
 
-        folder: where the data are; None for the one that LLMCOMPILER_DATA names. Raises `UsageError`, which says where
-        the data are to be had.
+        folder: where the data are; None for where `bench.data_folder` looks. Raises `UsageError`, which says where the
+        data are to be had.
         """
         ...
 
-    def tools(self, case: Case, model: Model) -> Sequence[Tool]:
+    def tools(self, case: Case, model: Model) -> Sequence[Tool[..., Any]]:
         """Return the tools for a question; `model` is for tools that ask one themselves."""
         ...
 
