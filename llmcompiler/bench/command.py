@@ -67,8 +67,9 @@ def compare(request: Request, out: Console, err: Console) -> list[Record]:
     with _progress(err) as begin:
         told = begin(session.suite.name, len(session.jobs))
         records = session.run(told)
-    out.print(report.as_table(session.suite, records), width=report.WIDTH, crop=False)
-    out.print()
+    for table in report.as_tables(session.suite, records):
+        out.print(table, width=report.WIDTH, crop=False)
+        out.print()
     for line in report.notes(session.setting, records):
         out.print(Text(line, "dim"), width=report.WIDTH)
     _say_what_failed(records, err)

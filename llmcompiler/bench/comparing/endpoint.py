@@ -21,7 +21,7 @@ class Endpoint(Protocol):
         ...
 
     def requests(self, contender: Contender, case: Case) -> list[LoggedRequest] | None:
-        """Return the log of one run's requests; None where there is no log."""
+        """Return the log of the latest run of a contender on a case; None where there is no log."""
         ...
 
 
@@ -48,12 +48,16 @@ def oracles(by_contender: Mapping[str, Oracle], timing: Timing) -> Iterator[Endp
 class _Oracular:
     def __init__(self, server: ServerProcess, model: OpenAIModel) -> None:
         self._server, self._model = server, model
+        self._told: dict[str, int] = {}
 
     def model(self, contender: Contender, case: Case) -> Model:
         return self._model.with_fields({"user": _user(contender, case)})
 
     def requests(self, contender: Contender, case: Case) -> list[LoggedRequest] | None:
-        return self._server.requests_of(_user(contender, case))
+        user = _user(contender, case)
+        requests = self._server.requests_of(user)[self._told.get(user, 0) :]
+        self._told[user] = self._told.get(user, 0) + len(requests)
+        return requests
 
 
 def _user(contender: Contender, case: Case) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmcompiler.bench.comparing.record import Record
+from llmcompiler.bench.comparing.report import fixed_table
 from llmcompiler.bench.comparing.session import Request, session_of
 from llmcompiler.bench.comparing.settings import PROFILES
 from llmcompiler.bench.comparing.summary import summaries
@@ -47,20 +48,16 @@ def cells_of(request: Request, begins: Callable[[str, float, int], None], told: 
 
 def as_table(suite: Suite, cells: Sequence[Cell]) -> "Table":
     """Return speed-ups over the baseline, measured (predicted), a column for each tool time."""
-    from rich.table import Table
-
     mean = max(suite.seconds.values(), default=0.0)
-    table = Table("profile", "strategy", box=None, padding=(0, 2, 0, 0))
-    for tool_time in TOOL_TIMES:
-        table.add_column(f"tools {mean * tool_time:g} s", justify="right")
-    table.add_column("paper", justify="right")
+    rows = []
     for profile in PROFILES:
-        row = {cell.tool_time: cell for cell in cells if cell.profile == profile}
-        for place, contender in enumerate(row[1.0].speed_ups):
-            shown = [_shown(*row[tool_time].speed_ups[contender]) for tool_time in TOOL_TIMES]
+        by_tool_time = {cell.tool_time: cell.speed_ups for cell in cells if cell.profile == profile}
+        for place, contender in enumerate(by_tool_time[1.0]):
+            shown = [_shown(*by_tool_time[tool_time][contender]) for tool_time in TOOL_TIMES]
             cited = suite.published.get(contender) if profile == LIKE_THE_PAPER[0] else None
-            table.add_row("" if place else profile, contender, *shown, f"{cited:.2f} x" if cited else "")
-    return table
+            rows.append(["" if place else profile, contender, *shown, f"{cited:.2f} x" if cited else ""])
+    times = [f"tools {mean * tool_time:g} s" for tool_time in TOOL_TIMES]
+    return fixed_table(["profile", "strategy", *times, "paper"], rows)
 
 
 def _shown(measured: float | None, predicted: float | None) -> str:

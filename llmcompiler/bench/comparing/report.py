@@ -13,36 +13,57 @@ from llmcompiler.bench.table import machine
 if TYPE_CHECKING:
     from rich.table import Table
 
-WIDTH = 120
-_LABELS: Sequence[str] = (
-    *("right", "median", "p95", "speed-up", "predicted", "paper", "/bound", "joiner"),
-    *("requests", "in", "out", "$/1,000", "failed"),
-)
+WIDTH = 100
 
 
-def as_table(suite: Suite, records: Sequence[Record]) -> "Table":
-    """Return a row for each contender."""
+def as_tables(suite: Suite, records: Sequence[Record]) -> "list[Table]":
+    """Return two tables with a row for each contender: how right and fast they are, and what they cost."""
+    rows = summaries(records)
+    return [
+        fixed_table(
+            ["strategy", "right", "median", "p95", *_SPEED_LABELS], [_speed(row, suite.published) for row in rows]
+        ),
+        fixed_table(["strategy", *_COST_LABELS], [_cost(row) for row in rows]),
+    ]
+
+
+def fixed_table(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    """Return a table whose columns are as wide as what stands in them, however narrow the terminal is."""
     from rich.table import Table
 
-    table = Table("strategy", box=None, padding=(0, 2, 0, 0))
-    for label in _LABELS:
-        table.add_column(label, justify="right", no_wrap=True)
-    for summary in summaries(records):
-        table.add_row(summary.contender, *_cells(summary, suite.published))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for place, label in enumerate(labels):
+        width = max(len(cell) for cell in (label, *(row[place] for row in rows)))
+        table.add_column(label, justify="right" if place else "left", no_wrap=True, width=width)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _cells(row: Summary, published: Mapping[str, float]) -> list[str]:
-    right = f"{100 * row.accuracy:.0f} %" + (f" ({100 * row.score:.0f})" if row.score != row.accuracy else "")
+_SPEED_LABELS = ("speed-up", "predicted", "paper", "/bound", "worst", "joiner")
+_COST_LABELS = ("calls", "requests", "tokens in", "out", "$/1,000", "failed")
+
+
+def _speed(row: Summary, published: Mapping[str, float]) -> list[str]:
+    graded = f" ({100 * row.score:.0f})" if round(row.score, 3) != round(row.accuracy, 3) else ""
     return [
-        right,
+        row.contender,
+        f"{100 * row.accuracy:.0f} %{graded}",
         _number(row.median, "{:.2f} s"),
         _number(row.p95, "{:.2f} s"),
         _number(row.speed_up, "{:.2f} x"),
         _number(row.predicted_speed_up, "{:.2f} x"),
         _number(published.get(row.contender), "{:.2f} x"),
         _number(row.to_bound, "{:.3f}"),
+        _number(row.worst_to_bound, "{:.3f}"),
         _number(row.joining, "{:.2f} s"),
+    ]
+
+
+def _cost(row: Summary) -> list[str]:
+    return [
+        row.contender,
+        f"{row.calls:.1f}",
         f"{row.requests:.1f}",
         _number(row.input_tokens, "{:,.0f}"),
         _number(row.output_tokens, "{:,.0f}"),
@@ -63,8 +84,8 @@ def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
         f"{setting.suite}, {max((row.questions for row in rows), default=0)} questions; {_model(setting)}; "
         f"Python {about['python']}, {about['cores']} cores",
         "speed-up: mean latency of the first baseline over this one's; predicted: by the timing model from token counts and "
-        "tool times; paper: as cited, not checked; /bound: median of latency over the least possible on the same stream; "
-        "joiner: mean time after the last task; in, out: mean tokens a question",
+        "tool times; paper: as cited, not checked; /bound: median of latency over the least possible on the same stream, "
+        "and the worst; joiner: mean time after the last task; tokens: means a question",
     ]
     lines += [f"{row.contender}: {CONTENDERS[row.contender].what}" for row in rows]
     for other in ("react", "parallel_calls"):

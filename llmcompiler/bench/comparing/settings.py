@@ -78,7 +78,7 @@ SPREAD = (
 
 
 def price_of(model: str | None) -> Price | None:
-    """Return the price of a model told as `openai:NAME`, at a URL or not; of the oracle for None; None if it is not listed."""
+    """Return the price of a model told as `openai:NAME`, at a URL or not, of the oracle for None; None if unlisted."""
     if model is None:
         return PRICES[ORACLE_PRICE]
     return PRICES.get(model.partition(" ")[0].rpartition(":")[2])

@@ -4,9 +4,9 @@
     [request | text ]   [request | text ]      a stage is one request and the tasks that its text starts
          task ----┤          ...               it ends when its text and all its tasks have ended
 
-A task starts at the later of "its text is there" and "its inputs are done" (arXiv 2312.04511, section 3). With the times that
-the server logged this is the bound: the least that any framework could take on this stream. With the times that a profile
-promises it is the prediction, into which nothing measured enters but what was said.
+A task starts at the later of "its text is there" and "its inputs are done" (arXiv 2312.04511, section 3). With the times
+that the server logged this is the bound: the least that any framework could take on this stream. With the times that a
+profile promises it is the prediction, into which nothing measured enters but what was said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -23,34 +23,9 @@ FILE = "hotpotqa_comparison.json"
 USUAL = 100
 
 _SMALL = frozenset(
-    [
-        "of",
-        "the",
-        "de",
-        "la",
-        "le",
-        "du",
-        "and",
-        "von",
-        "van",
-        "der",
-        "da",
-        "di",
-        "del",
-        "el",
-        "for",
-        "in",
-        "on",
-        "at",
-        "to",
-        "vs.",
-        "&",
-        "a",
-        "an",
-        "und",
-        "y",
-    ]
+    ("of", "the", "de", "la", "le", "du", "and", "von", "van", "der", "da", "di", "del", "el", "for", "in")
 )
+_SMALL |= {"on", "at", "to", "vs.", "&", "a", "an", "und", "y"}
 _JOINTS = frozenset(("or", "and"))
 _WORD = re.compile(r"[^\s,?:;]+|[,?:;]")
 

@@ -1,4 +1,4 @@
-"""Movie Recommendation: eight films are looked up, and the option that goes with the given four is named. Synthetic records."""
+"""Movie Recommendation: eight films are looked up, the option that goes with the given four is named. Synthetic records."""
 
 import json
 from collections import Counter

@@ -42,8 +42,8 @@ class Oracle(Protocol):
 class Suite(Protocol):
     """One benchmark.
 
-        seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much), `"*"` for
-    those that are not named; without either a tool takes what it takes. examples: the bundled set that the planner is
+    seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much), under `"*"`
+    for those that are not named; without either a tool takes what it takes. examples: the bundled set that the planner is
     shown, None for the general one. contenders: those that it has an oracle for. published: speed-ups over the baseline
     that the paper reports, as cited (second-hand).
     """
