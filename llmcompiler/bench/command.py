@@ -68,7 +68,7 @@ def compare(request: Request, out: Console, err: Console) -> list[Record]:
         told = begin(session.suite.name, len(session.jobs))
         records = session.run(told)
     for table in report.as_tables(session.suite, records):
-        out.print(table, width=report.WIDTH, crop=False)
+        out.print(table, crop=False)
         out.print()
     for line in report.notes(session.setting, records):
         out.print(Text(line, "dim"), width=report.WIDTH)
@@ -86,7 +86,7 @@ def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record
             told.append(begin(f"{profile}, tools x {tool_time:g}", jobs))
 
         cells = grid.cells_of(request, begins, lambda record: told[-1](record))
-    out.print(grid.as_table(suite, cells), width=report.WIDTH, crop=False)
+    out.print(grid.as_table(suite, cells), crop=False)
     profile, tool_time = grid.LIKE_THE_PAPER
     out.print(
         Text(

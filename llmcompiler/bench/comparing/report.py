@@ -31,10 +31,10 @@ def fixed_table(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table"
     """Return a table whose columns are as wide as what stands in them, however narrow the terminal is."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    widths = [max(len(row[place]) for row in (labels, *rows)) for place in range(len(labels))]
+    table = Table(box=None, padding=(0, 2, 0, 0), width=sum(widths) + 2 * len(widths))
     for place, label in enumerate(labels):
-        width = max(len(cell) for cell in (label, *(row[place] for row in rows)))
-        table.add_column(label, justify="right" if place else "left", no_wrap=True, width=width)
+        table.add_column(label, justify="right" if place else "left", no_wrap=True, width=widths[place])
     for row in rows:
         table.add_row(*row)
     return table
