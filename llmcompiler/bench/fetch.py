@@ -97,14 +97,21 @@ def _check(content: bytes, name: str) -> None:
     """Raise `ValueError` for content that is not what the name promises."""
     text = content.decode("utf-8")
     if name.endswith(".csv"):
-        rows = list(csv.reader(text.splitlines(), strict=True))
-        if len(rows) < 2 or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
-            raise ValueError("what came is no CSV table")
+        _check_table(text)
         return
     try:
         json.loads(text)
     except ValueError:
         _check_lines(text)
+
+
+def _check_table(text: str) -> None:
+    try:
+        rows = list(csv.reader(text.splitlines(), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"what came is no CSV table: {error}") from error
+    if len(rows) < 2 or len(rows[0]) < 2 or len({len(row) for row in rows}) != 1:
+        raise ValueError("what came is no CSV table")
 
 
 def _check_lines(text: str) -> None:

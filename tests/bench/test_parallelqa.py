@@ -176,24 +176,10 @@ def test_an_answer_is_right_by_the_rule(given: str, label: str, right: bool) -> 
 ROW = {"id": "7", "question": "How much?", "answer": "3.5", "branch": 2}
 
 
-def test_questions_are_read_from_the_folder_that_is_named_or_the_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_questions_are_read_from_the_folder_that_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(json.dumps([ROW]), encoding="utf-8")
-    monkeypatch.setenv("LLMCOMPILER_DATA", str(tmp_path))
-    [question] = read_questions()
+    [question] = read_questions(tmp_path)
     assert (question.id, question.text, question.label, question.branches) == ("7", "How much?", "3.5", 2)
-    monkeypatch.setenv("LLMCOMPILER_DATA", "/nowhere")
-    assert read_questions(tmp_path) == [question]
-
-
-@pytest.mark.parametrize("value", [None, ""], ids=["not set", "empty"])
-def test_without_a_folder_the_error_says_where_the_data_is(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LLMCOMPILER_DATA", raising=False)
-    if value is not None:
-        monkeypatch.setenv("LLMCOMPILER_DATA", value)
-    with pytest.raises(UsageError, match=r"set LLMCOMPILER_DATA.*SqueezeAILab/LLMCompiler"):
-        read_questions()
 
 
 @pytest.mark.parametrize(
