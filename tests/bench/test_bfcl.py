@@ -11,18 +11,17 @@ from typing import Any
 import pytest
 
 from llmcompiler import LLMCompiler, PlanError, RunResult, Succeeded, UsageError, parse_plan
-from llmcompiler.bench.suites.bfcl import Bfcl
+from llmcompiler.bench.suites.bfcl import Bfcl, bfcl_suite
 from llmcompiler.bench.suites.bfcl.checker import Call, all_match
 from llmcompiler.bench.suites.bfcl.functions import CONTRADICTIONS, json_schema, tools_of
 from llmcompiler.bench.suites.bfcl.reference import reference_plan
 from llmcompiler.bench.suites.bfcl.rows import CATEGORIES, Row, read_rows
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.models.model import Prompt
-from llmcompiler.testing import ScriptedModel, run_virtual
+from llmcompiler.testing import run_virtual
 from llmcompiler.toolkit.tool import Tool
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
-NO_MODEL = ScriptedModel([])
 
 
 class Ideal:
@@ -47,7 +46,7 @@ def cases(suite: Bfcl) -> list[Case]:
 
 @pytest.fixture(scope="module")
 def tools(suite: Bfcl, cases: list[Case]) -> Mapping[str, list[Tool[..., Any]]]:
-    return {case.id: suite.tools(case, NO_MODEL) for case in cases}
+    return {case.id: suite.tools(case) for case in cases}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def test_every_reference_plan_is_right_when_an_agent_carries_it_out(
     suite: Bfcl, cases: list[Case], tools: Mapping[str, list[Tool[..., Any]]]
 ) -> None:
     async def all_of_them() -> list[RunResult]:
-        agents = [LLMCompiler(Ideal(case.plan), tools[case.id], limits=suite.limits) for case in cases]
+        agents = [LLMCompiler(Ideal(case.plan), tools[case.id], limits=bfcl_suite().limits) for case in cases]
         return [await agent.arun(case.question) for agent, case in zip(agents, cases, strict=True)]
 
     results = run_virtual(all_of_them())
@@ -185,7 +184,7 @@ def test_a_run_is_scored_by_the_calls_that_it_made(
     plan: str, score: float, suite: Bfcl, cases: list[Case], tools: Mapping[str, list[Tool[..., Any]]]
 ) -> None:
     [case] = [case for case in cases if case.id == "parallel_0"]
-    result = run_virtual(LLMCompiler(Ideal(plan), tools[case.id], limits=suite.limits).arun(case.question))
+    result = run_virtual(LLMCompiler(Ideal(plan), tools[case.id], limits=bfcl_suite().limits).arun(case.question))
     assert suite.score(case, result) == score
 
 

@@ -44,15 +44,17 @@ def _tools_for(case: Case) -> Sequence[Tool[..., Any]]:
     return _tools()
 
 
-PARALLELQA = PlanSuite(
-    name="parallelqa",
-    seconds={"search": 0.6},
-    read=read_cases,
-    tools_for=_tools_for,
-    answer=_answer,
-    right=_right,
-    flaws=Flaws(stops_early=0.1, repeats=0.1),  # about 10 % of ReAct's answers are wrong
-    examples="parallelqa",
-    limits=Limits(replans=2),
-    published={"react": 1.0, "parallel_calls": 1.86, "compiler": 2.15},
-)
+def parallelqa_suite() -> PlanSuite:
+    """Return the suite."""
+    return PlanSuite(
+        name="parallelqa",
+        seconds={"search": 0.6},
+        read=read_cases,
+        tools_for=_tools_for,
+        answer=_answer,
+        right=_right,
+        flaws=Flaws(stops_early=0.1, repeats=0.1),  # about 10 % of ReAct's answers are wrong
+        examples="parallelqa",
+        limits=Limits(replans=2),
+        published={"react": 1.0, "parallel_calls": 1.86, "compiler": 2.15},
+    )

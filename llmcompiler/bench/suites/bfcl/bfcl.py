@@ -9,23 +9,19 @@ from llmcompiler.bench.suites.bfcl.checker import Call, all_match
 from llmcompiler.bench.suites.bfcl.functions import tools_of
 from llmcompiler.bench.suites.bfcl.reference import reference_plan
 from llmcompiler.bench.suites.bfcl.rows import CATEGORIES, Row, read_rows
-from llmcompiler.bench.suites.suite import Case, Oracle
-from llmcompiler.errors import UsageError
+from llmcompiler.bench.suites.oracle import Flaws
+from llmcompiler.bench.suites.planned import PLAN_CONTENDERS, PlanSuite
+from llmcompiler.bench.suites.suite import Case
 from llmcompiler.execution.limits import Limits
-from llmcompiler.models.model import Model
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.toolkit.tool import Tool
 
 CASES = 100  # unless a number is asked for
+_ANSWER = "The calls were made."  # BFCL looks at the calls alone
 
 
 class Bfcl:
-    """One message asks for one call or more, each of a function that the row brings along."""
-
-    name = "bfcl"
-    seconds: Mapping[str, float] = {"*": 0.11}  # AsyncLM's mean: functions of 30 to 500 ms
-    examples = "general"
-    limits = Limits(replans=0)  # BFCL counts the calls of one answer
+    """The questions that were asked for, each with the functions that its row brings along."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
@@ -39,7 +35,7 @@ class Bfcl:
         self._rows |= {row.id: row for row in rows}
         return [Case(id=row.id, question=row.question, label=row.label, plan=reference_plan(row)) for row in rows]
 
-    def tools(self, case: Case, model: Model) -> list[Tool[..., Any]]:
+    def tools(self, case: Case) -> list[Tool[..., Any]]:
         """Return the functions of a case that `cases` has given."""
         return tools_of(self._rows[case.id])
 
@@ -53,9 +49,21 @@ class Bfcl:
         calls = [Call(each.task.tool, each.arguments) for each in records if each.arguments is not None]
         return float(all_match(calls, row.expected, row.functions))
 
-    def oracle(self, contender: str, cases: Sequence[Case]) -> Oracle:
-        """Return the ideal model for one contender. Raises `UsageError`, which names those that there are."""
-        raise UsageError(f"there is no oracle for {contender!r} in {self.name}; there are none yet")
+
+def bfcl_suite() -> PlanSuite:
+    """Return the suite: one message asks for one call or more."""
+    rows = Bfcl()
+    return PlanSuite(
+        name="bfcl",
+        seconds={"*": 0.11},  # AsyncLM's mean: functions of 30 to 500 ms
+        read=rows.cases,
+        tools_for=rows.tools,
+        answer=lambda case, outcomes: _ANSWER,
+        right=rows.score,
+        flaws=Flaws(),
+        limits=Limits(replans=0),  # BFCL counts the calls of one answer
+        contenders=tuple(name for name in PLAN_CONTENDERS if name != "react_flawed"),
+    )
 
 
 def _spread(rows: Mapping[str, Sequence[Row]], count: int) -> list[Row]:
