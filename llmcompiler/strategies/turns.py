@@ -105,7 +105,8 @@ class Turn:
             return
         if id == self._first and id > 1:
             self._run.driver.post(PlanOpened())
-        tool, span = self._offering.tool_of(call.name), self._place(call)
+        tool = self._offering.tool_of(call.name)
+        span = self._place(f"{id}. {tool}({call.arguments})")
         try:
             if is_unfinished:
                 raise BadArguments(_UNFINISHED)
@@ -121,9 +122,8 @@ class Turn:
         else:
             self._sink.take([Accepted(task)])
 
-    def _place(self, call: ToolCall) -> Span:
-        """Write down a call as it came; return where it stands in the text of the plan."""
-        line = f"{call.name}({call.arguments})"
+    def _place(self, line: str) -> Span:
+        """Write down a call; return where it stands in the text of the plan."""
         start, self._size = self._size, self._size + len(line) + 1
         self._lines.append(line)
         return Span(start, start + len(line))
