@@ -19,7 +19,7 @@ class CallReader:
     def __init__(self) -> None:
         self.ignored = 0
         self._calls: list[_Call] = []
-        self._by_index: dict[int | str, _Call] = {}
+        self._by_index: dict[int, _Call] = {}
 
     def feed(self, piece: CallPiece) -> ToolCall | None:
         """Return the call that this piece completes, None if there is none."""

@@ -28,7 +28,7 @@ class CallPiece:
     `index` tells the calls of one message apart; None where the provider gives none, `CallReader` then goes by the rest.
     """
 
-    index: int | str | None = None
+    index: int | None = None
     id: str = ""
     name: str = ""
     arguments: str = ""

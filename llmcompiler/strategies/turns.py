@@ -75,7 +75,7 @@ class Turn:
 
     def close(self) -> None:
         """End the message. What has effects may begin now, unless the message broke off."""
-        if self.is_full:
+        if self._came > MAX_REPLY_CHARACTERS:
             self.reply.finish = "length"
         is_cut = self.is_cut
         for call in self._reader.close():
