@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from llmcompiler.execution.limits import Limits
     from llmcompiler.execution.requests import Deadlines, ModelRetries
-    from llmcompiler.models.model import Chunk, Message, Model, Prompt, Usage
+    from llmcompiler.models.model import CallPiece, Chunk, Message, Model, Prompt, ToolCall, Usage
     from llmcompiler.models.openai import OpenAIModel
     from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, Skipped, Succeeded
     from llmcompiler.plan.plan import Plan
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from llmcompiler.strategies.agent import Agent
     from llmcompiler.strategies.compiler import LLMCompiler
     from llmcompiler.strategies.executing import execute
+    from llmcompiler.strategies.parallel_calls import ParallelCalls
     from llmcompiler.strategies.parsing import parse_plan
     from llmcompiler.strategies.react import CarefulReAct, ReAct
     from llmcompiler.strategies.result import RunResult, TaskRecord
@@ -43,7 +44,7 @@ _HOMES = {
     "config.loading": "load_tools",
     "errors": "ConfigError InternalError JoinError LLMCompilerError ModelError NotAPlan PlanError RunFailed UsageError",
     "execution.requests": "Deadlines ModelRetries",
-    "models.model": "Chunk Message Model Prompt Usage",
+    "models.model": "CallPiece Chunk Message Model Prompt ToolCall Usage",
     "models.openai": "OpenAIModel",
     "plan.outcomes": "Cancelled ErrorRecord Failed Outcome Skipped Succeeded",
     "plan.plan": "Plan",
@@ -54,6 +55,7 @@ _HOMES = {
     "strategies.compiler": "LLMCompiler",
     "strategies.executing": "execute",
     "execution.limits": "Limits",
+    "strategies.parallel_calls": "ParallelCalls",
     "strategies.parsing": "parse_plan",
     "strategies.react": "CarefulReAct ReAct",
     "strategies.result": "RunResult TaskRecord",
@@ -67,6 +69,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "Cache",
+    "CallPiece",
     "Cancelled",
     "CarefulReAct",
     "Chunk",
@@ -87,6 +90,7 @@ __all__ = [
     "NotAPlan",
     "OpenAIModel",
     "Outcome",
+    "ParallelCalls",
     "Plan",
     "PlanError",
     "Policy",
@@ -103,6 +107,7 @@ __all__ = [
     "Task",
     "TaskRecord",
     "Tool",
+    "ToolCall",
     "ToolSpec",
     "Usage",
     "UsageError",

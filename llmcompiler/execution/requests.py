@@ -23,9 +23,9 @@ LONGEST_PAUSE = 600.0  # a server that asks for more has no answer for this run
 class Deadlines:
     """Seconds that a model request may take; None for no limit.
 
-    first_token: until the first piece of text, or the next sign of life before it. idle: between two pieces. total: the
-    whole reply, waits between attempts included. (The deadline for connecting belongs to the model, since only it knows of
-    connections.)
+    first_token: until the first piece of text or of a tool call, or the next sign of life before it. idle: between two
+    pieces. total: the whole reply, waits between attempts included. (The deadline for connecting belongs to the model,
+    since only it knows of connections.)
     """
 
     first_token: float | None = 60.0
@@ -35,7 +35,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRetries:
-    """How often and how a request is tried again, as long as no text has come: extra attempts, tenacity's wait."""
+    """How often and how a request is tried again, as long as nothing of it has come: extra attempts, tenacity's wait."""
 
     retries: int = 2
     wait: wait_base = MODEL_WAIT
@@ -50,16 +50,16 @@ async def stream_reply(
     attempt = 0
     while True:
         attempt += 1
-        has_text = False
+        has_begun = False
         try:
             async with aclosing(_timed(model, prompt, deadlines, last)) as chunks:
                 async for chunk in chunks:
-                    has_text = has_text or bool(chunk.text)
+                    has_begun = has_begun or chunk.has_content
                     yield chunk
             return
         except (ModelUnavailable, ModelTimeout, StreamCut) as error:
             pause = _pause(error, attempt, retrying)
-            if has_text or pause is None or getattr(error, "which", "") == "total":
+            if has_begun or pause is None or getattr(error, "which", "") == "total":
                 raise
             if pause > LONGEST_PAUSE or (last is not None and now() + pause >= last):
                 error.add_note(f"not tried again: that would be in {pause:.0f} s, past the deadline of the request")
@@ -93,7 +93,7 @@ async def _timed(model: Model, prompt: Prompt, deadlines: Deadlines, last: float
                     which, due = "total", last
                 piece = await _within(due, partial(_too_slow, model, which, deadlines), anext(pieces))
                 chunk = Chunk(piece) if isinstance(piece, str) else piece
-                if chunk.text:
+                if chunk.has_content:
                     which, wait = "idle", deadlines.idle
                 yield chunk
     except StopAsyncIteration:

@@ -4,19 +4,30 @@ Whatever a chat model raises is told apart by its HTTP status and by the names o
 many, and the errors of most of them have the same names.
 """
 
+import json
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-from llmcompiler.errors import ContextTooLong, LLMCompilerError, ModelError, ModelTimeout, ModelUnavailable, StreamCut
+from llmcompiler.errors import (
+    BadModelRequest,
+    ContextTooLong,
+    LLMCompilerError,
+    ModelError,
+    ModelTimeout,
+    ModelUnavailable,
+    StreamCut,
+)
 from llmcompiler.models.failures import refused
-from llmcompiler.models.model import Chunk, Prompt, Usage, writable
+from llmcompiler.models.model import CallPiece, Chunk, Message, Prompt, Usage, writable
+from llmcompiler.models.openai import function_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AIMessageChunk, UsageMetadata
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, UsageMetadata
+    from langchain_core.runnables import Runnable
 
 _TIMEOUTS = frozenset({"TimeoutError", "TimeoutException", "APITimeoutError", "ModelTimeoutError"})
 _LOSSES = frozenset({"ConnectionError", "TransportError", "APIConnectionError", "ModelConnectionError"})
@@ -45,7 +56,8 @@ class LangChainModel:
     your own). Give it `max_retries=0`: then `ModelRetries` tries again, with Retry-After honoured and the deadlines kept.
     A chat model whose `max_retries` is anything else tries again by itself, so what it then reports is not tried again
     here: there is one retry layer either way. Stop strings are passed on, and kept here too, for a model that ignores
-    them (what it used is then unknown, since nobody hears it out); one that refuses them is asked without.
+    them (what it used is then unknown, since nobody hears it out); one that refuses them is asked without. Tools are
+    bound by its `bind_tools`; one that has none raises `BadModelRequest` where tools are offered.
     """
 
     def __init__(self, model: "BaseChatModel") -> None:
@@ -99,10 +111,20 @@ class LangChainModel:
                 yield message
 
     def _ask(self, prompt: Prompt, stop: list[str] | None) -> "AsyncGenerator[AIMessageChunk, None]":
-        messages = [(message.role, message.text) for message in prompt.messages]
+        messages = [_message(message) for message in prompt.messages]
         # The purpose as a tag: traces and event streams tell planner from joiner by it.
-        stream = self._model.astream(messages, {"tags": [prompt.purpose]}, stop=stop)
+        stream = self._asked(prompt).astream(messages, {"tags": [prompt.purpose]}, stop=stop)
         return cast("AsyncGenerator[AIMessageChunk, None]", stream)
+
+    def _asked(self, prompt: Prompt) -> "Runnable[Any, Any]":
+        """Return the chat model, with the tools of the prompt bound to it. Raises `BadModelRequest` if it takes none."""
+        if not prompt.tools:
+            return self._model
+        try:
+            return self._model.bind_tools([function_of(spec) for spec in prompt.tools])
+        except NotImplementedError as error:
+            said = f"{self._where()} cannot call tools natively: it has no bind_tools; use another strategy or model"
+            raise BadModelRequest(said) from error
 
     def _where(self) -> str:
         name = getattr(self._model, "model_name", None) or getattr(self._model, "model", None)
@@ -126,7 +148,7 @@ class _Reply:
 
     def __init__(self, stop: tuple[str, ...]) -> None:
         self.has_begun = False
-        self.has_text = False
+        self.has_content = False
         self.has_stopped = False
         self._stop = stop
         self._held = ""  # may be the beginning of a stop string
@@ -142,8 +164,9 @@ class _Reply:
             self._usage = add_usage(self._usage, message.usage_metadata)
         self._finish = _finish(message.response_metadata) or self._finish
         text = self._up_to_stop(writable(str(message.text)))
-        self.has_text = self.has_text or bool(text)
-        return Chunk(text) if message.content or message.additional_kwargs else None
+        calls = _calls(message)
+        self.has_content = self.has_content or bool(text or calls)
+        return Chunk(text, calls=calls) if message.content or message.additional_kwargs or calls else None
 
     def end(self) -> Chunk:
         """Return the last chunk."""
@@ -158,6 +181,33 @@ class _Reply:
         held = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
+
+
+def _message(message: Message) -> "BaseMessage | tuple[str, str]":
+    from langchain_core.messages import AIMessage, ToolMessage
+
+    if message.role == "tool":
+        return ToolMessage(message.text, tool_call_id=message.call_id)
+    if message.calls:
+        calls = [{"name": call.name, "args": json.loads(call.arguments), "id": call.id} for call in message.calls]
+        return AIMessage(message.text, tool_calls=calls)
+    return message.role, message.text
+
+
+def _calls(message: "AIMessage") -> tuple[CallPiece, ...]:
+    """Return the pieces of calls in a message; a chat model that does not stream gives whole calls."""
+    said: list[Any] = getattr(message, "tool_call_chunks", None) or [*message.tool_calls, *message.invalid_tool_calls]
+    return tuple(map(_piece, said))
+
+
+def _piece(said: Mapping[str, Any]) -> CallPiece:
+    arguments = said.get("args") or ""
+    return CallPiece(
+        said.get("index"),
+        writable(said.get("id") or ""),
+        writable(said.get("name") or ""),
+        writable(arguments if isinstance(arguments, str) else json.dumps(arguments)),
+    )
 
 
 def _overlap(text: str, stop: str) -> int:
@@ -189,7 +239,7 @@ def _meaning(where: str, error: Exception, reply: _Reply) -> ModelError | None:
     if status is not None:
         return refused(where, status, error)
     if names & _TIMEOUTS:
-        return ModelTimeout(said, which="idle" if reply.has_text else "first token")
+        return ModelTimeout(said, which="idle" if reply.has_content else "first token")
     if names & _PASSING:
         return ModelUnavailable(said)
     if names & _LOSSES:

@@ -1,9 +1,11 @@
-"""The `Model` protocol: a prompt in, a stream of text chunks out."""
+"""The `Model` protocol: a prompt in, a stream of chunks out: text, and native tool calls where tools were offered."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from llmcompiler.plan.tools import ToolSpec
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -11,20 +13,48 @@ Purpose: TypeAlias = str  # "planner", "joiner", "agent", ...: who asks; usage i
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation."""
+class ToolCall:
+    """A native tool call as a message of the assistant holds it; `arguments` is the text of a JSON object."""
 
-    role: Literal["system", "user", "assistant"]
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of a native tool call: what a chunk adds to its id, its name, its arguments.
+
+    `index` tells the calls of one message apart; None where the provider gives none, `CallReader` then goes by the rest.
+    """
+
+    index: int | None = None
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. `calls`: the assistant's. `call_id`: which of them a message of role `tool` answers."""
+
+    role: Literal["system", "user", "assistant", "tool"]
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked. It stops before any text in `stop`."""
+    """What a model is asked. It stops before any text in `stop`, and may call `tools` natively.
+
+    The names of `tools` are such as every provider takes: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`.
+    """
 
     messages: tuple[Message, ...]
     purpose: Purpose = "planner"
     stop: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +93,25 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of text; the last ones may carry the usage and why the model finished (`stop`, `length`, ...)."""
+    """A piece of text or of calls; the last ones may carry usage and why the model finished (`stop`, `length`, ...)."""
 
     text: str = ""
     usage: Usage | None = None
     finish: str | None = None
+    calls: tuple[CallPiece, ...] = ()
+
+    @property
+    def has_content(self) -> bool:
+        """Return whether something of the reply itself is in it."""
+        return bool(self.text or self.calls)
 
 
 @runtime_checkable
 class Model(Protocol):
-    """Anything that streams text for a prompt. Plain `str` chunks are taken as well."""
+    """Anything that streams text for a prompt. Plain `str` chunks are taken as well.
+
+    A model that cannot call tools need not look at `prompt.tools`: it answers in text.
+    """
 
     def stream(self, prompt: Prompt) -> AsyncIterator[Chunk | str]:
         """Return the reply, piece by piece. Raises `ModelError` when the request fails."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import ModelTimeout, ModelUnavailable, StreamCut, UsageError
 from llmcompiler.models.failures import refused
-from llmcompiler.models.model import Chunk, Prompt, Usage, writable
+from llmcompiler.models.model import CallPiece, Chunk, Message, Prompt, ToolCall, Usage, writable
+from llmcompiler.plan.tools import ToolSpec
 
 if TYPE_CHECKING:
     import openai
@@ -151,13 +152,36 @@ class OpenAIModel:
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.name,
-            "messages": [{"role": message.role, "content": message.text} for message in prompt.messages],
+            "messages": [_message(message) for message in prompt.messages],
             "stream": True,
             "stream_options": {"include_usage": True},
         }
         if prompt.stop:
             body["stop"] = list(prompt.stop)
+        if prompt.tools:
+            body["tools"] = [function_of(spec) for spec in prompt.tools]
         return {**body, **self._fields}
+
+
+def function_of(spec: ToolSpec) -> dict[str, Any]:
+    """Return a tool as chat completions take it."""
+    parameters = {"type": "object", "properties": {}, **spec.parameters}
+    return {
+        "type": "function",
+        "function": {"name": spec.name, "description": spec.description, "parameters": parameters},
+    }
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+    if not message.calls:
+        return {"role": message.role, "content": message.text}
+    return {"role": message.role, "content": message.text or None, "tool_calls": [_call(c) for c in message.calls]}
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _import_soon() -> None:
@@ -198,6 +222,7 @@ class EventStream:
             choice = choices[0] if choices else {}
             delta, finish = choice.get("delta"), choice.get("finish_reason") or None
             text = (delta or {}).get("content") or ""
+            calls = tuple(map(_piece, (delta or {}).get("tool_calls") or ()))
             if not isinstance(text, str) or not (isinstance(delta, Mapping) or finish or usage):
                 raise ValueError("neither text nor usage")
         except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
@@ -205,8 +230,20 @@ class EventStream:
             return
         self._has_read = True
         self.is_finished = self.is_finished or finish is not None
-        if text or usage or finish or _thinks(delta or {}):
-            yield Chunk(writable(text), _usage(usage) if usage else None, finish)
+        if text or calls or usage or finish or _thinks(delta or {}):
+            yield Chunk(writable(text), _usage(usage) if usage else None, finish, calls)
+
+
+def _piece(data: Any) -> CallPiece:
+    """Return a piece of a call. Servers leave out what they like, and some send the arguments as an object."""
+    function = data.get("function") or {}
+    index, arguments = data.get("index"), function.get("arguments") or ""
+    return CallPiece(
+        index if type(index) is int else None,
+        writable(str(data.get("id") or "")),
+        writable(str(function.get("name") or "")),
+        writable(arguments if isinstance(arguments, str) else json.dumps(arguments)),
+    )
 
 
 def _thinks(delta: Mapping[str, Any]) -> bool:

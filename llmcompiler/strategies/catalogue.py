@@ -5,9 +5,10 @@ from types import MappingProxyType
 
 from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.compiler import LLMCompiler
+from llmcompiler.strategies.parallel_calls import ParallelCalls
 from llmcompiler.strategies.react import CarefulReAct, ReAct
 from llmcompiler.strategies.rewoo import ReWOO
 
 STRATEGIES: Mapping[str, type[Agent]] = MappingProxyType(
-    {each.strategy: each for each in (LLMCompiler, ReAct, CarefulReAct, ReWOO)}
+    {each.strategy: each for each in (LLMCompiler, ReAct, CarefulReAct, ParallelCalls, ReWOO)}
 )

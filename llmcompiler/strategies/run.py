@@ -17,7 +17,7 @@ from llmcompiler.execution.requests import Deadlines, ModelRetries, stream_reply
 from llmcompiler.execution.watchdog import Blocked
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.journal import Journal
-from llmcompiler.models.model import Model, Prompt, Usage, UsageTotals
+from llmcompiler.models.model import Chunk, Model, Prompt, Usage, UsageTotals
 from llmcompiler.plan.outcomes import Succeeded
 
 
@@ -78,7 +78,7 @@ class Run:
         self.on_blocked = self.blocked.append
         self._means = means
         self._usage: dict[str, Usage] = {}
-        self._pieces = 0  # pieces of text whose tokens no usage has told yet
+        self._pieces = 0  # pieces of replies whose tokens no usage has told yet
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -92,19 +92,29 @@ class Run:
         return any(isinstance(outcome, Succeeded) for outcome in self.driver.outcomes.values())
 
     async def stream(self, model: Model, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
-        """Yield the text of a reply, counting what it uses. Raises `ModelError`, or `LimitReached` for tokens."""
+        """Yield the text of a reply. Counts and raises as `chunks` does."""
+        async with aclosing(self.chunks(model, prompt, reply)) as chunks:
+            async for chunk in chunks:
+                if chunk.text:
+                    yield chunk.text
+
+    async def chunks(self, model: Model, prompt: Prompt, reply: Reply) -> AsyncGenerator[Chunk, None]:
+        """Yield the text and the calls of a reply, counting what it uses; `reply` gets the text.
+
+        Raises `ModelError`, or `LimitReached` for tokens.
+        """
         usage, pieces = None, 0
         self._check_tokens()  # what another request has told of its use may have come late
         try:
             async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:
                 async for chunk in chunks:
                     usage, reply.finish = chunk.usage or usage, chunk.finish or reply.finish
-                    if chunk.text:
+                    if chunk.has_content:
                         pieces += 1
                         self._pieces += 1
                         reply.parts.append(chunk.text)
                         self._check_tokens()
-                        yield chunk.text
+                        yield chunk
         except ModelError as error:
             error.args = (self._redactor.redact(str(error)),)  # a server may repeat the key that it refuses
             raise
@@ -145,7 +155,7 @@ class Run:
         limit = self.limits.tokens
         if limit is None:
             return
-        # A piece of text is at least one token; providers tell the true number only at the end.
+        # A piece is at least one token; providers tell the true number only at the end.
         known = sum((use.input_tokens or 0) + (use.output_tokens or 0) for use in self._usage.values())
         if known + self._pieces > limit:
             raise LimitReached(f"the run may use {limit} tokens", limit="tokens")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tenacity import wait_fixed, wait_none
 
-from llmcompiler import Chunk, Deadlines, Message, ModelError, ModelRetries, Prompt
+from llmcompiler import CallPiece, Chunk, Deadlines, Message, ModelError, ModelRetries, Prompt
 from llmcompiler.errors import AuthenticationFailed, ContextTooLong, ModelTimeout, ModelUnavailable, StreamCut
 from llmcompiler.execution.requests import stream_reply
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
@@ -195,6 +195,19 @@ def test_what_will_not_pass_is_not_tried_again(trouble: ModelError) -> None:
     error, _ = failure(model, OFF, twice())
     assert error is trouble
     assert len(model.begun) == 1
+
+
+def test_a_reply_of_which_a_call_has_begun_is_not_asked_for_again() -> None:
+    begun = Chunk(calls=(CallPiece(0, "1", "look"),))
+    error, _ = failure(Steps([begun, StreamCut("no")], ["a"]), OFF, twice())
+    assert str(error) == "no"
+
+
+def test_a_piece_of_a_call_is_a_first_token_and_then_the_next_is_due() -> None:
+    piece = Chunk(calls=(CallPiece(0, arguments="x"),))
+    assert ask(Steps([3.0, piece, 5.0, piece]), Deadlines(first_token=4, idle=6))[1] == 8
+    error, time = failure(Steps([3.0, piece, 9.0, piece]), Deadlines(first_token=4, idle=6), NEVER)
+    assert (getattr(error, "which", ""), time) == ("idle", 9)
 
 
 def test_a_first_token_that_is_late_is_tried_again_within_the_total() -> None:

@@ -38,6 +38,7 @@ FRAMES = st.sampled_from(
         b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n',
         event({"choices": [{"delta": {"role": "assistant"}}]}),
         event({"choices": [{"delta": {"reasoning_content": "hm"}}]}),
+        event({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": TEXT}}]}}]}),
         event({"choices": []}),
         event({"choices": [{"index": 0}]}),
         event({"choices": [{"delta": {}, "finish_reason": "stop"}]}),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from llmcompiler import Effect, Message, Prompt, ToolCall, ToolSpec
 from llmcompiler.testing.server import LoopbackServer
 from tests.transport.serving import PROMPT, model_at
 
@@ -54,3 +55,38 @@ def test_headers_of_the_users_own_go_along_and_are_no_fields() -> None:
         asyncio.run(read(server))
     assert server.requests[0].headers["x-team"] == "maps"
     assert "extra_headers" not in server.requests[0].request.raw
+
+
+def test_tools_calls_and_results_are_sent_in_openais_form() -> None:
+    spec = ToolSpec("look", "Look it up.", {"properties": {"q": {"type": "string"}}, "required": ["q"]}, Effect.READ)
+    bare = ToolSpec("clock", "", {"type": "object"})
+    messages = (
+        *PROMPT.messages,
+        Message("assistant", "", (ToolCall("1", "look", '{"q":"a"}'),)),
+        Message("tool", '"A"', call_id="1"),
+        Message("assistant", "And:", (ToolCall("2", "clock"),)),
+        Message("tool", "12", call_id="2"),
+    )
+
+    async def read(server: LoopbackServer) -> None:
+        async for _ in model_at(server).stream(Prompt(messages, tools=(spec, bare))):
+            pass
+
+    with LoopbackServer(["8849 m"]) as server:
+        asyncio.run(read(server))
+    body = server.requests[0].request.raw
+    schema = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
+    assert body["tools"] == [
+        {"type": "function", "function": {"name": "look", "description": "Look it up.", "parameters": schema}},
+        {
+            "type": "function",
+            "function": {"name": "clock", "description": "", "parameters": {"type": "object", "properties": {}}},
+        },
+    ]
+    look, clock = {"name": "look", "arguments": '{"q":"a"}'}, {"name": "clock", "arguments": "{}"}
+    assert body["messages"][1:] == [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": look}]},
+        {"role": "tool", "tool_call_id": "1", "content": '"A"'},
+        {"role": "assistant", "content": "And:", "tool_calls": [{"id": "2", "type": "function", "function": clock}]},
+        {"role": "tool", "tool_call_id": "2", "content": "12"},
+    ]
