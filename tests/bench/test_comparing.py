@@ -108,9 +108,9 @@ def test_no_oracle_states_an_answer_that_the_tools_did_not_give(contender: str) 
 
 def test_a_flawed_react_repeats_and_stops_early_at_the_rates_reported() -> None:
     movie = suite_of("movie")
-    records = answered(movie, movie.cases(DATA, 100), ["react_flawed"])
+    records = answered(movie, movie.cases(DATA, 40), ["react_flawed"])
     early = sum(record.calls < 8 for record in records)
-    assert 75 <= early <= 95  # about 85 %
+    assert 29 <= early <= 38  # about 85 % of 40
     hotpotqa = suite_of("hotpotqa")
     repeating = sum(record.calls == 4 for record in answered(hotpotqa, hotpotqa.cases(DATA, 100), ["react_flawed"]))
     assert 3 <= repeating <= 17  # about 10 %
@@ -200,7 +200,7 @@ def test_a_real_endpoint_gives_usage_and_cost_but_no_bound() -> None:
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> None:
     file = tmp_path / "records.jsonl"
-    asked = request("bfcl", ["compiler"], count=4, file=file)
+    asked = request("bfcl", ["compiler"], count=3, file=file)
 
     class Interrupt(Exception):
         pass
@@ -216,7 +216,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> N
     again = session_of(asked)
     assert [case.id for case, _ in again.jobs] == [case.id for case in session.cases[2:]]
     told: list[str] = []
-    assert len(again.run(lambda record: told.append(record.id))) == 4
+    assert len(again.run(lambda record: told.append(record.id))) == 3
     assert sorted(told) == sorted(case.id for case in session.cases[2:])
     assert session_of(asked).jobs == []
 
@@ -293,17 +293,17 @@ def shown(*tables: Any) -> str:
 
 
 def test_the_tables_say_who_was_how_fast_and_what_it_cost_in_any_terminal() -> None:
-    session = session_of(request("movie", ["compiler", "react"], count=2))
+    session = session_of(request("hotpotqa", ["compiler", "react"], count=1))
     records = session.run(lambda record: None)
     text = shown(*report.as_tables(session.suite, records))
     assert "…" not in text
     rows = [line.split() for line in text.splitlines() if line.startswith(("compiler", "react"))]
     assert [row[0] for row in rows] == ["compiler", "react", "compiler", "react"]
     assert rows[0][1:3] == ["100", "%"]
-    assert rows[2][1:3] == ["8.0", "2.0"]
+    assert rows[2][1:3] == ["2.0", "2.0"]
     notes = "\n".join(report.notes(session.setting, records))
     for fact in (
-        "movie, 2 questions",
+        "hotpotqa, 1 question;",
         "ORACLE",
         "by construction",
         "profile local",

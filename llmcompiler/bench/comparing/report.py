@@ -81,7 +81,7 @@ def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
     about = machine()
     rows = summaries(records)
     lines = [
-        f"{setting.suite}, {max((row.questions for row in rows), default=0)} questions; {_model(setting)}; "
+        f"{setting.suite}, {_questions(rows)}; {_model(setting)}; "
         f"Python {about['python']}, {about['cores']} cores",
         "speed-up: mean latency of the first baseline over this one's; predicted: by the timing model from token counts and "
         "tool times; paper: as cited, not checked; /bound: median of latency over the least possible on the same stream, "
@@ -93,6 +93,11 @@ def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
             lost = dearer(records, "compiler", other)
             lines.append(f"questions of two or more calls on which compiler took more tokens than {other}: {len(lost)}")
     return lines
+
+
+def _questions(rows: Sequence[Summary]) -> str:
+    count = max((row.questions for row in rows), default=0)
+    return f"{count} question{'s' if count != 1 else ''}"
 
 
 def _model(setting: Setting) -> str:
