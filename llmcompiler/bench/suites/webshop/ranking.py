@@ -10,7 +10,7 @@ and one plural `s`.
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 K1 = 1.2
 B = 0.75
@@ -37,11 +37,16 @@ class Ranking:
 
     def best(self, query: str, count: int) -> list[int]:
         """Return the places of the `count` best texts with a word of the query, best first, the earlier one of equals."""
+        scores = self.scores(query)
+        return sorted(scores, key=lambda at: (-scores[at], at))[:count]
+
+    def scores(self, query: str) -> Mapping[int, float]:
+        """Return the score of each text with a word of the query, by its place."""
         scores: defaultdict[int, float] = defaultdict(float)
         for word in dict.fromkeys(words_of(query)):
             for at, weight in self._weights.get(word, {}).items():
                 scores[at] += weight
-        return sorted(scores, key=lambda at: (-scores[at], at))[:count]
+        return scores
 
 
 def words_of(text: str) -> list[str]:
