@@ -15,7 +15,7 @@ import pytest
 from llmcompiler import CarefulReAct, LLMCompiler, ReAct, RunResult, UsageError, execute, parse_plan
 from llmcompiler.bench.serving import child_environment
 from llmcompiler.bench.suites.suite import Case
-from llmcompiler.bench.suites.webshop import WebShop
+from llmcompiler.bench.suites.webshop import webshop_suite
 from llmcompiler.bench.suites.webshop.goals import Wish, make_goals
 from llmcompiler.bench.suites.webshop.oracles import LOOKS, ROLLOUTS
 from llmcompiler.bench.suites.webshop.products import generate
@@ -31,15 +31,15 @@ from llmcompiler.testing.server import LoopbackServer
 from llmcompiler.testing.server.requests import CHAT, read_request
 from llmcompiler.toolkit.tool import Tool
 
-SUITE = WebShop()
+SUITE = webshop_suite()
 TOOLS = SUITE.tools(SUITE.cases(None, 1)[0], ScriptedModel([]))  # search, view, buy
-CONTENDERS = ["compiler", "compiler_batch", "react", "react_careful", "react_flawed", "tree_search"]
+CONTENDERS = SUITE.contenders
 DIGEST = """
 import hashlib
-from llmcompiler.bench.suites.webshop import WebShop
+from llmcompiler.bench.suites.webshop import webshop_suite
 from llmcompiler.bench.suites.webshop.products import generate
 shop = [(product.text, product.id, list(product.options.items()), product.price) for product in generate()]
-print(hashlib.sha256(repr((shop, WebShop().cases(None, 1000))).encode()).hexdigest())
+print(hashlib.sha256(repr((shop, webshop_suite().cases(None, 1000))).encode()).hexdigest())
 """
 
 # --- the shop

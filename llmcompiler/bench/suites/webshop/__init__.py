@@ -15,6 +15,6 @@ that a sequential tree search of that size costs. `react_flawed` buys the first 
 published tables mostly does (19.8 to 35.2 % success); the other contenders look at no more than five.
 """
 
-from llmcompiler.bench.suites.webshop.suite import WebShop
+from llmcompiler.bench.suites.webshop.suite import webshop_suite
 
-__all__ = ["WebShop"]
+__all__ = ["webshop_suite"]

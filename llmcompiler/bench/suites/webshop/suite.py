@@ -18,6 +18,7 @@ from llmcompiler.models.model import Model
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.plan.outcomes import Succeeded
 from llmcompiler.strategies.result import RunResult
+from llmcompiler.testing.server import ChatRequest
 from llmcompiler.toolkit.tool import Tool, tool
 
 DEFAULT_COUNT = 100
@@ -30,6 +31,9 @@ class WebShop:
     seconds: Mapping[str, float] = MappingProxyType({"search": 0.3, "view": 0.2, "buy": 0.2})
     examples = "webshop"
     limits = Limits()
+    contenders: Sequence[str] = tuple(ORACLES)
+    # Seconds of gpt-3.5-turbo: ReAct 5.98, the compiler 10.48, LATS 1066 (another paper's machines).
+    published: Mapping[str, float] = MappingProxyType({"react": 1.0, "compiler": 0.57, "tree_search": 0.006})
 
     def cases(self, folder: Path | None, count: int | None) -> Sequence[Case]:
         """Return the instructions, 100 by default. No data are needed, so `folder` is not looked at.
@@ -59,11 +63,20 @@ class WebShop:
                     return reward(shop[bought], {key: str(value) for key, value in options.items()}, shop[item], wish)
         return 0.0
 
+    def is_from_tool(self, request: ChatRequest) -> bool:
+        """Return False: the shop's tools ask no model."""
+        return False
+
     def oracle(self, contender: str, cases: Sequence[Case]) -> Oracle:
         """Return the ideal model for one contender; `react_flawed` is the one that buys the first result it sees."""
         if contender not in ORACLES:
             raise UsageError(f"webshop has no oracle for {contender!r}; {did_you_mean(contender, list(ORACLES))}")
         return ORACLES[contender]
+
+
+def webshop_suite() -> WebShop:
+    """Return the suite."""
+    return WebShop()
 
 
 @cache
