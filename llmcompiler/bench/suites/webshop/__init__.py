@@ -10,9 +10,10 @@ are not to be set beside those of the paper; what may be compared is one strateg
                                     └▶ oracles ───┘
 
 The contender `tree_search` is a ReAct agent whose model looks at 30 items one after another before it buys the best, with
-one request for each. LATS makes 30 rollouts, each with several requests (to expand, and to evaluate), so it is the least
-that a sequential tree search of that size costs. `react_flawed` buys the first result, as the ReAct of the
-published tables mostly does (19.8 to 35.2 % success); the other contenders look at no more than five.
+one request for each. LATS makes as many rollouts, each with several requests (to expand, and to evaluate), so this is the
+least that a sequential tree search of that size costs. `react_flawed` looks at the first result alone and buys it, which
+comes near the success that was published of ReAct (19.8 to 35.2 %); the others look at no more than five, and the
+sequential ones stop at the first that fulfils everything.
 """
 
 from llmcompiler.bench.suites.webshop.suite import webshop_suite

@@ -32,7 +32,7 @@ class Planning:
         if seen.viewed:
             calls = [purchase(seen.best(wish), wish)]
         else:
-            views = [f'view("${{1.results[{at}].item}}")' for at in range(self.looks)]
+            views = [f"view(${{1.results[{at}].item}})" for at in range(self.looks)]
             calls = [f'search("{keywords(wish)}")', *views]
         return "\n".join(f"{id}. {call}" for id, call in enumerate([*calls, "join()"], seen.results + 1))
 
