@@ -211,22 +211,20 @@ def bench(
     with _Told():
         command.known_suite(suite)
         if suite == "fetch":
-            if not command.fetch_data(data, out, err):
-                raise typer.Exit(1)
-            return
+            raise typer.Exit(0 if command.fetch_data(data, out, err) else 1)
         if suite == "overhead":
             command.measure_overhead(runs, only or (), file, out, err)
             return
         request = Request(
             suite=suite,
-            contenders=strategies.split(",") if strategies else command.usual_contenders(suite),
+            contenders=command.contenders_named(suite, strategies),
             count=count,
-            folder=None if data is None else Path(data),
+            folder=Path(data) if data else None,
             model=command.real_model(model, base_url),
             profile=profile or DEFAULT_PROFILE,
             tool_time=tool_time,
             at_once=at_once,
-            file=None if file is None else Path(file),
+            file=Path(file) if file else None,
         )
         records = (command.compare_in_grid if grid else command.compare)(request, out, err)
     if any(record.answer is None for record in records):

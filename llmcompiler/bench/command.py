@@ -23,9 +23,11 @@ USUAL_MODEL = "openai:gpt-4.1-mini"  # as in the bundled configurations
 _USUAL = ("compiler", "react", "parallel_calls", "tree", "tree_parallel")
 
 
-def usual_contenders(suite: str) -> list[str]:
-    """Return the contenders of a suite when none are named."""
-    return [name for name in _USUAL if name in suite_of(suite).contenders]
+def contenders_named(suite: str, names: str | None) -> list[str]:
+    """Return the contenders that a text names, with commas between them, or the usual ones of a suite."""
+    if names is None:
+        return [name for name in _USUAL if name in suite_of(suite).contenders]
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def known_suite(name: str) -> str:

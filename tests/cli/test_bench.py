@@ -1,11 +1,16 @@
 """`llmcompiler bench`: what it prints where."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from llmcompiler.cli import app
+from llmcompiler.testing.server import LoopbackServer, Reply, Status
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def test_bench_prints_a_table_and_tells_its_progress_beside_it() -> None:
@@ -17,7 +22,7 @@ def test_bench_prints_a_table_and_tells_its_progress_beside_it() -> None:
 
 
 def test_bench_prints_json_and_nothing_else() -> None:
-    result = CliRunner().invoke(app, ["bench", "--runs", "1", "--only", "chained", "--json"])
+    result = CliRunner().invoke(app, ["bench", "--runs", "1", "--only", "chained", "--json", "-"])
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert [row["name"] for row in told["rows"]] == ["100 chained no-ops", "  original"]
@@ -28,3 +33,63 @@ def test_bench_refuses_a_name_that_no_measure_has(only: str) -> None:
     result = CliRunner().invoke(app, ["bench", "--only", only])
     assert result.exit_code == 2
     assert f"no measure is named like {only}" in " ".join(result.stderr.split())
+
+
+def test_overhead_as_json_in_a_file_leaves_the_table_where_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "overhead.json"
+    result = CliRunner().invoke(app, ["bench", "--runs", "1", "--only", "chained", "--json", str(file)])
+    assert result.exit_code == 0
+    assert "100 chained no-ops" in result.stdout
+    assert json.loads(file.read_text(encoding="utf-8"))["rows"][0]["name"] == "100 chained no-ops"
+
+
+# --- comparisons
+
+
+def compared(*args: str) -> Any:
+    return CliRunner().invoke(app, ["bench", *args, "--profile", "local", "--tool-time", "0"])
+
+
+def test_a_comparison_prints_its_tables_and_keeps_a_record_a_question(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    asked = ["bfcl", "--strategies", "compiler, parallel_calls", "--n", "2", "--data", str(DATA), "--json", str(file)]
+    result = compared(*asked)
+    assert result.exit_code == 0, result.output
+    assert [
+        line.split()[0] for line in result.stdout.splitlines() if line.startswith(("compiler ", "parallel_calls "))
+    ] == [
+        *("compiler", "parallel_calls"),
+        *("compiler", "parallel_calls"),
+    ]
+    assert "ORACLE" in result.stdout
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 4
+    again = compared(*asked)
+    assert again.exit_code == 0
+    assert "4 of 4 answers stand in the file already" in again.stderr
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_a_question_that_fails_on_a_real_endpoint_is_told_and_is_the_exit_code() -> None:
+    with LoopbackServer(lambda request: Reply(fault=Status(401))) as server:
+        result = CliRunner().invoke(
+            app, ["bench", "webshop", "--strategies", "compiler", "--n", "1", "--base-url", server.base_url]
+        )
+    assert result.exit_code == 1
+    assert "compiler failed on" in result.stderr
+    assert "401" in result.stderr
+    assert "real" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["paralelqa"], "there is no suite 'paralelqa'"),
+        (["bfcl", "--strategies", "compilr"], "there is no strategy 'compilr' to compare"),
+        (["bfcl", "--strategies", "tree"], "tree is not compared in this suite"),
+        (["bfcl", "--data", "/nowhere"], "llmcompiler bench fetch"),
+    ],
+)
+def test_wrong_use_is_told_and_exits_with_2(args: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["bench", *args])
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())

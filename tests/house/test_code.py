@@ -15,6 +15,7 @@ LONGEST_MODULE, LONGEST_FUNCTION = 500, 60
 # A tool call's own arguments, a copy with changes, and the slots of a template.
 MAY_TAKE_ANY_KEYWORD = {
     "bench/suites/bfcl/functions.py: made_up",
+    "bench/comparing/slowing.py: slow",
     "demo/agents.py: slow",
     "execution/worker.py: _to_its_end",
     "prompting.py: fill",

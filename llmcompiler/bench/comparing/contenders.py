@@ -45,7 +45,10 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
             Contender("react", "react", "thought, action, observation", sequential=True),
             Contender("react_careful", "react_careful", "ReAct told not to repeat or stop early", sequential=True),
             Contender(
-                "react_flawed", "react", "ReAct whose model repeats and stops early as published", sequential=True
+                "react_flawed",
+                "react",
+                "ReAct whose model errs as published: it repeats, stops early, buys what comes first",
+                sequential=True,
             ),
             Contender("parallel_calls", "parallel_calls", "native tool calls, started when sealed"),
             Contender(

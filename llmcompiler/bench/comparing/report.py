@@ -81,8 +81,7 @@ def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
     about = machine()
     rows = summaries(records)
     lines = [
-        f"{setting.suite}, {_questions(rows)}; {_model(setting)}; "
-        f"Python {about['python']}, {about['cores']} cores",
+        f"{setting.suite}, {_questions(rows)}; {_model(setting)}; Python {about['python']}, {about['cores']} cores",
         "speed-up: mean latency of the first baseline over this one's; predicted: by the timing model from token counts and "
         "tool times; paper: as cited, not checked; /bound: median of latency over the least possible on the same stream, "
         "and the worst; joiner: mean time after the last task; tokens: means a question",
