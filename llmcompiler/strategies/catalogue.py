@@ -7,7 +7,9 @@ from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.react import CarefulReAct, ReAct
 from llmcompiler.strategies.rewoo import ReWOO
+from llmcompiler.strategies.skeleton import SkeletonOfThought
+from llmcompiler.strategies.tree import TreeOfThoughts
 
 STRATEGIES: Mapping[str, type[Agent]] = MappingProxyType(
-    {each.strategy: each for each in (LLMCompiler, ReAct, CarefulReAct, ReWOO)}
+    {each.strategy: each for each in (LLMCompiler, ReAct, CarefulReAct, ReWOO, SkeletonOfThought, TreeOfThoughts)}
 )

@@ -106,8 +106,8 @@ def test_a_dead_server_is_told_by_its_address() -> None:
         ),
         pytest.param(["plan", "What is high?"], "`llmcompiler demo` runs without either", id="no key to plan"),
         pytest.param(
-            ["run", "--strategy", "tree", "q"],
-            "there is no strategy 'tree'; known: compiler, react, react_careful, rewoo",
+            ["run", "--strategy", "graph", "q"],
+            "there is no strategy 'graph'; known: compiler, react, react_careful, rewoo, skeleton, tree",
             id="strategy",
         ),
         pytest.param(
@@ -137,9 +137,12 @@ def test_wrong_use_exits_with_2_and_says_what_is_wrong(
 
 
 def test_wrong_use_of_the_real_command_has_no_traceback() -> None:
-    done = run("run", "--strategy", "tree", "What is high?")
+    done = run("run", "--strategy", "graph", "What is high?")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: there is no strategy 'tree'; known: compiler, react, react_careful, rewoo\n"
+    assert (
+        done.stderr
+        == "error: there is no strategy 'graph'; known: compiler, react, react_careful, rewoo, skeleton, tree\n"
+    )
 
 
 def test_plan_prints_a_plan_that_can_be_read_back_and_runs_nothing() -> None:

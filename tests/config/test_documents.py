@@ -273,7 +273,10 @@ HUGE = {
     "wrong tools": ("tools:\n" + "- {use: x}\n" * 9_000, "and 8950 more"),
     "unknown keys": ("limits: {" + ",".join(f"tasx{number}: 1" for number in range(9_000)) + "}", "and 8950 more"),
     "a long key": ("? " + "k" * 900_000 + "\n: 1", "unknown key"),
-    "a long text": ("strategy: " + "k" * 900_000, "expected one of compiler, react, react_careful, rewoo"),
+    "a long text": (
+        "strategy: " + "k" * 900_000,
+        "expected one of compiler, react, react_careful, rewoo, skeleton, tree",
+    ),
     "a long name": ("tools: [" + "k" * 900_000 + ".py::f]", "is no path"),
     "blanks": (" " * 990_000, "expected a mapping"),
     "digits": ("threads: " + "9" * 990_000, "expected a whole number"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llmcompiler import CarefulReAct, Limits, LLMCompiler, ReAct, ReWOO, parse_plan
+from llmcompiler import CarefulReAct, Limits, LLMCompiler, ReAct, ReWOO, SkeletonOfThought, TreeOfThoughts, parse_plan
 from llmcompiler._resources import bundled
 from llmcompiler.prompting import bundled_prompt, read_examples
 from llmcompiler.testing import ScriptedModel
@@ -67,12 +67,16 @@ def asked() -> list[str]:
     ]
     compiler, react = ScriptedModel(replies), ScriptedModel(["Action: Finish(8611 m)"])
     careful, rewoo = ScriptedModel(["Action: Finish(8611 m)"]), ScriptedModel(["#E1 = search[height of K2]", "8611 m"])
-    models = (compiler, react, careful, rewoo)
+    skeleton = ScriptedModel(["1. Its height", "8611 m"])
+    tree = ScriptedModel(["1. K2 is 8611 m high", "Score: 10", "8611 m"])
+    models = (compiler, react, careful, rewoo, skeleton, tree)
     for agent in (
         LLMCompiler(compiler, TOOLS, limits=Limits(replans=2)),
         ReAct(react, TOOLS),
         CarefulReAct(careful, TOOLS),
         ReWOO(rewoo, TOOLS),
+        SkeletonOfThought(skeleton, TOOLS),
+        TreeOfThoughts(tree, TOOLS, depth=1),
     ):
         agent.run("How high is K2?")
     return [message.text for model in models for prompt in model.prompts for message in prompt.messages]
