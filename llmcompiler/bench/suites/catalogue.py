@@ -6,7 +6,13 @@ from llmcompiler.bench.suites.suite import Suite
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 
-SUITES = ("parallelqa", "hotpotqa", "movie", "bfcl")  # each a module or package here, with a function NAME_suite
+SUITES = (
+    "parallelqa",
+    "hotpotqa",
+    "movie",
+    "game24",
+    "bfcl",
+)  # each a module or package here, with a function NAME_suite
 
 
 def suite_of(name: str) -> Suite:
