@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from llmcompiler.strategies.react import CarefulReAct, ReAct
     from llmcompiler.strategies.result import RunResult, TaskRecord
     from llmcompiler.strategies.rewoo import ReWOO
+    from llmcompiler.strategies.skeleton import SkeletonOfThought
+    from llmcompiler.strategies.tree import TreeOfThoughts
     from llmcompiler.toolkit.registry import Registry
     from llmcompiler.toolkit.tool import Tool, tool
 
@@ -60,6 +62,8 @@ _HOMES = {
     "strategies.react": "CarefulReAct ReAct",
     "strategies.result": "RunResult TaskRecord",
     "strategies.rewoo": "ReWOO",
+    "strategies.skeleton": "SkeletonOfThought",
+    "strategies.tree": "TreeOfThoughts",
     "toolkit.registry": "Registry",
     "toolkit.tool": "Tool tool",
 }
@@ -102,6 +106,7 @@ __all__ = [
     "Registry",
     "RunFailed",
     "RunResult",
+    "SkeletonOfThought",
     "Skipped",
     "Succeeded",
     "Task",
@@ -109,6 +114,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolSpec",
+    "TreeOfThoughts",
     "Usage",
     "UsageError",
     "execute",

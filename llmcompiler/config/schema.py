@@ -22,7 +22,7 @@ from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
 from llmcompiler.prompting import example_set
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
 
-StrategyName = Literal["compiler", "react", "react_careful", "parallel_calls", "rewoo"]
+StrategyName = Literal["compiler", "react", "react_careful", "parallel_calls", "rewoo", "skeleton", "tree"]
 
 _EVERY_REQUEST = frozenset({"model", "messages", "stream", "stream_options", "stop"})
 _NAMED = ("temperature", "top_p", "max_tokens", "seed")

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -80,6 +80,7 @@ class Driver:
         self._inbox: deque[Signal] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._round_over = asyncio.Event()
+        self._task_ended = asyncio.Event()
         self._values: dict[int, Json] = {}
         self._bigs = BigValues()
         self._running: dict[int, _Attempt] = {}
@@ -126,6 +127,13 @@ class Driver:
         """Wait until the plan is sealed and every task has ended."""
         await self._round_over.wait()
         self._round_over.clear()
+
+    async def first_ended(self, ids: Collection[int]) -> list[int]:
+        """Wait until any of these tasks has its outcome; return all that have, by id."""
+        while not (ended := sorted(self.outcomes.keys() & set(ids))):
+            self._task_ended.clear()
+            await self._task_ended.wait()
+        return ended
 
     async def stop(self) -> None:
         """Cancel whatever has not ended; return when everything has its outcome."""
@@ -307,6 +315,7 @@ class Driver:
 
     def _end(self, id: int, outcome: Outcome, attempts: int) -> None:
         self.outcomes[id] = outcome
+        self._task_ended.set()
         if isinstance(outcome, Succeeded):
             self._values[id] = outcome.value
             self._bigs.keep(id, outcome.value)

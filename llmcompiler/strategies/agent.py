@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.limits import Limits
@@ -15,6 +15,7 @@ from llmcompiler.strategies import runner
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Means, Run
 from llmcompiler.toolkit.registry import Registry, registry_of
+from llmcompiler.toolkit.tool import Tool
 
 if TYPE_CHECKING:
     from llmcompiler.config.config import Config
@@ -41,6 +42,7 @@ class Agent(ABC):
         self.registry = registry_of(tools)
         self._means = Means(
             workshop=Workshop(self.registry, Executors(threads=threads, processes=processes)),
+            own_tools=self._own_tools,
             limits=limits or Limits(),
             deadlines=deadlines or Deadlines(),
             retries=retries or ModelRetries(),
@@ -75,6 +77,10 @@ class Agent(ABC):
     @abstractmethod
     def _start(self, run: Run) -> runner.Play:
         """Return how this strategy answers the question of a run."""
+
+    def _own_tools(self, run: Run) -> Sequence[Tool[..., Any]]:
+        """Return the tools that this strategy itself brings into a run."""
+        return ()
 
     def run(self, question: str) -> RunResult:
         """Return the result. Works inside a running event loop too (Jupyter). Raises `RunFailed` without an answer."""

@@ -8,7 +8,11 @@ from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.parallel_calls import ParallelCalls
 from llmcompiler.strategies.react import CarefulReAct, ReAct
 from llmcompiler.strategies.rewoo import ReWOO
+from llmcompiler.strategies.skeleton import SkeletonOfThought
+from llmcompiler.strategies.tree import TreeOfThoughts
 
-STRATEGIES: Mapping[str, type[Agent]] = MappingProxyType(
-    {each.strategy: each for each in (LLMCompiler, ReAct, CarefulReAct, ParallelCalls, ReWOO)}
+_ALL: tuple[type[Agent], ...] = (
+    *(LLMCompiler, ReAct, CarefulReAct, ParallelCalls, ReWOO),
+    *(SkeletonOfThought, TreeOfThoughts),
 )
+STRATEGIES: Mapping[str, type[Agent]] = MappingProxyType({each.strategy: each for each in _ALL})

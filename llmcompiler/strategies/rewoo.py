@@ -11,11 +11,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from llmcompiler.errors import JoinError, LimitReached, NotAPlan, StreamCut
+from llmcompiler.errors import LimitReached, NotAPlan, StreamCut
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
-from llmcompiler.joiner import Finish, describe
-from llmcompiler.journal.events import AnswerText, JoinDecided, PlanClosed, PlanStarted, PlanText
+from llmcompiler.joiner import describe
+from llmcompiler.journal.events import PlanClosed, PlanStarted, PlanText
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.passes.reader import PlanReader
@@ -25,8 +25,9 @@ from llmcompiler.plan.printer import print_call
 from llmcompiler.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.planning import MAX_PLAN_CHARACTERS, further
-from llmcompiler.strategies.rounds import MAX_REPLY_CHARACTERS, Forwarding
+from llmcompiler.strategies.rounds import Forwarding
 from llmcompiler.strategies.run import Reply, Run
+from llmcompiler.strategies.solving import solve
 from llmcompiler.toolkit.registry import Registry
 
 if TYPE_CHECKING:
@@ -145,24 +146,9 @@ class _Work:
         return reader
 
     async def _solve(self, note: str) -> str:
-        """Return what the solver makes of the evidence; an answer that its model cut off makes the run a partial one."""
-        run, reply, size = self._run, Reply(), 0
-        user = f"Question: {run.question}\n\n{self._worklog()}{note}"
-        prompt = Prompt((Message("system", self._prompts.solver), Message("user", user)), "solver")
-        async with aclosing(run.stream(self._model, prompt, reply)) as chunks:
-            async for text in chunks:
-                run.journal.emit(AnswerText, text)
-                size += len(text)
-                if size > MAX_REPLY_CHARACTERS:
-                    reply.finish = "length"
-                    break
-        answer = reply.text.strip()
-        if not answer:
-            raise JoinError("the solver answered nothing", text=reply.text)
-        if reply.was_cut:
-            run.stopped_by = run.stopped_by or "cut"
-        run.journal.emit(JoinDecided, Finish(answer))
-        return answer
+        """Return what the solver makes of the evidence."""
+        user = f"Question: {self._run.question}\n\n{self._worklog()}{note}"
+        return await solve(self._run, self._model, self._prompts.solver, user)
 
     def _worklog(self) -> str:
         """Return each step: its plan, its call and what came of it."""

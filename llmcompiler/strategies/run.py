@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,13 +19,15 @@ from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.journal import Journal
 from llmcompiler.models.model import Chunk, Model, Prompt, Usage, UsageTotals
 from llmcompiler.plan.outcomes import Succeeded
+from llmcompiler.toolkit.tool import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What the runs of one agent are made with."""
+    """What the runs of one agent are made with; `own_tools` returns what a strategy brings into a run."""
 
     workshop: Workshop
+    own_tools: "Callable[[Run], Sequence[Tool[..., Any]]]" = lambda _: ()
     limits: Limits = field(default_factory=Limits)
     deadlines: Deadlines = field(default_factory=Deadlines)
     retries: ModelRetries = field(default_factory=ModelRetries)
@@ -67,11 +69,12 @@ class Run:
     def __init__(self, question: str, means: Means) -> None:
         self.question = question
         self.limits = means.limits
-        self.workshop = means.workshop
         self.journal = Journal(uuid.uuid4().hex[:12], asyncio.get_running_loop().time)
         self._redactor = _redactor(means.secrets | secrets_in(os.environ))
+        own_tools = means.own_tools(self)
+        self.workshop = means.workshop.with_tools(own_tools) if own_tools else means.workshop
         self.driver = Driver(
-            means.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=self._redactor
+            self.workshop, self.journal, parallel_tasks=means.limits.parallel_tasks, redactor=self._redactor
         )
         self.stopped_by: str | None = None  # what kept the run from its proper end, if anything did
         self.blocked: list[Blocked] = []
@@ -104,7 +107,7 @@ class Run:
         Raises `ModelError`, or `LimitReached` for tokens.
         """
         usage, pieces = None, 0
-        self._check_tokens()  # what another request has told of its use may have come late
+        self.check_tokens()  # what another request has told of its use may have come late
         try:
             async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:
                 async for chunk in chunks:
@@ -113,7 +116,7 @@ class Run:
                         pieces += 1
                         self._pieces += 1
                         reply.parts.append(chunk.text)
-                        self._check_tokens()
+                        self.check_tokens()
                         yield chunk
         except ModelError as error:
             error.args = (self._redactor.redact(str(error)),)  # a server may repeat the key that it refuses
@@ -121,7 +124,7 @@ class Run:
         finally:
             self._pieces -= pieces if usage else 0
             self._count(prompt.purpose, usage or Usage())
-        self._check_tokens()
+        self.check_tokens()
 
     async def ask(self, model: Model, prompt: Prompt) -> Reply:
         """Return a whole reply."""
@@ -129,6 +132,16 @@ class Run:
         async for _ in self.stream(model, prompt, reply):
             pass
         return reply
+
+    def check_tokens(self) -> None:
+        """Raise `LimitReached` if the requests so far have used more tokens than the run may."""
+        limit = self.limits.tokens
+        if limit is None:
+            return
+        # A piece of text is at least one token; providers tell the true number only at the end.
+        known = sum((use.input_tokens or 0) + (use.output_tokens or 0) for use in self._usage.values())
+        if known + self._pieces > limit:
+            raise LimitReached(f"the run may use {limit} tokens", limit="tokens")
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something of no consequence for the answer go on beside the run, at most until its end."""
@@ -150,12 +163,3 @@ class Run:
 
     def _count(self, purpose: str, usage: Usage) -> None:
         self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
-
-    def _check_tokens(self) -> None:
-        limit = self.limits.tokens
-        if limit is None:
-            return
-        # A piece is at least one token; providers tell the true number only at the end.
-        known = sum((use.input_tokens or 0) + (use.output_tokens or 0) for use in self._usage.values())
-        if known + self._pieces > limit:
-            raise LimitReached(f"the run may use {limit} tokens", limit="tokens")

@@ -106,8 +106,8 @@ def test_a_dead_server_is_told_by_its_address() -> None:
         ),
         pytest.param(["plan", "What is high?"], "`llmcompiler demo` runs without either", id="no key to plan"),
         pytest.param(
-            ["run", "--strategy", "tree", "q"],
-            "there is no strategy 'tree'; known: compiler, react, react_careful, parallel_calls, rewoo",
+            ["run", "--strategy", "graph", "q"],
+            "there is no strategy 'graph'; known: compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree",
             id="strategy",
         ),
         pytest.param(
@@ -120,7 +120,7 @@ def test_a_dead_server_is_told_by_its_address() -> None:
         pytest.param(["demo", "9"], "there is no question 9; `llmcompiler demo --list` lists 1 to 8", id="demo 9"),
         pytest.param(["demo", "0"], "there is no question 0", id="demo 0"),
         pytest.param(["demo", "one"], "Invalid value for 'number'", id="demo one"),
-        pytest.param(["bench", "speed"], "there is no suite 'speed'; known: overhead", id="suite"),
+        pytest.param(["bench", "speed"], "there is no suite 'speed'; known: parallelqa", id="suite"),
         pytest.param(["answer"], "No such command 'answer'", id="command"),
         pytest.param(["run"], "Missing argument 'question'", id="no question"),
         pytest.param(["run", "--fast", "q"], "No such option: --fast", id="option"),
@@ -137,11 +137,11 @@ def test_wrong_use_exits_with_2_and_says_what_is_wrong(
 
 
 def test_wrong_use_of_the_real_command_has_no_traceback() -> None:
-    done = run("run", "--strategy", "tree", "What is high?")
+    done = run("run", "--strategy", "graph", "What is high?")
     assert (done.returncode, done.stdout) == (2, "")
     assert (
-        done.stderr
-        == "error: there is no strategy 'tree'; known: compiler, react, react_careful, parallel_calls, rewoo\n"
+        done.stderr == "error: there is no strategy 'graph'; "
+        "known: compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree\n"
     )
 
 

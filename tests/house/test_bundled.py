@@ -1,13 +1,25 @@
 """What is bundled is legal: every example plan, every template, every question, every tool."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from llmcompiler import CarefulReAct, Limits, LLMCompiler, ParallelCalls, ReAct, ReWOO, parse_plan
+from llmcompiler import (
+    CarefulReAct,
+    Limits,
+    LLMCompiler,
+    ParallelCalls,
+    ReAct,
+    ReWOO,
+    SkeletonOfThought,
+    TreeOfThoughts,
+    parse_plan,
+)
 from llmcompiler._resources import bundled
+from llmcompiler.bench.suites.game24.tools import game_tools
 from llmcompiler.bench.suites.webshop.suite import buy, search, view
 from llmcompiler.prompting import bundled_prompt, read_examples
 from llmcompiler.testing import ScriptedModel
@@ -15,7 +27,10 @@ from llmcompiler.toolkit.loader import load_module
 from tests.examples import EXAMPLE_TOOLS as TOOLS
 
 ROOT = Path(__file__).parents[2]
-OTHER_TOOLS = {"webshop": [search, view, buy]}  # sets that are for other tools than those of the demo
+OTHER_TOOLS = {
+    "webshop": [search, view, buy],
+    "game24": game_tools(ScriptedModel([])),
+}  # sets that are for other tools than those of the demo
 EXAMPLES = [
     pytest.param(plan, OTHER_TOOLS.get(path.stem, TOOLS), id=f"{path.stem}: {question}")
     for path in sorted((ROOT / "prompts").rglob("*.plan"))
@@ -72,15 +87,24 @@ def asked() -> list[str]:
     compiler, react = ScriptedModel(replies), ScriptedModel(["Action: Finish(8611 m)"])
     careful, rewoo = ScriptedModel(["Action: Finish(8611 m)"]), ScriptedModel(["#E1 = search[height of K2]", "8611 m"])
     calls = ScriptedModel(["8611 m"])
-    models = (compiler, react, careful, rewoo, calls)
+    skeleton = ScriptedModel(["1. Its height", "8611 m"])
+    tree = ScriptedModel(["1. K2 is 8611 m high", "Score: 10", "8611 m"])
+    models = (compiler, react, careful, rewoo, calls, skeleton, tree)
     for agent in (
         LLMCompiler(compiler, TOOLS, limits=Limits(replans=2)),
         ReAct(react, TOOLS),
         CarefulReAct(careful, TOOLS),
         ReWOO(rewoo, TOOLS),
         ParallelCalls(calls, TOOLS),
+        SkeletonOfThought(skeleton, TOOLS),
+        TreeOfThoughts(tree, TOOLS, depth=1),
     ):
         agent.run("How high is K2?")
+    game = ScriptedModel(["4 * 6 = 24 (left: 24)", "sure"])
+    propose, evaluate, _ = game_tools(game)
+    asyncio.run(propose("4 6"))
+    asyncio.run(evaluate("4 6"))
+    models = (*models, game)
     return [message.text for model in models for prompt in model.prompts for message in prompt.messages]
 
 

@@ -1,7 +1,7 @@
 """From what a run did and what the server logged to the stages of the timing model. Pure.
 
 Each strategy asks in rounds: one request that starts tasks, then, when they have ended, the next. The compiler's joiner, a
-solver and a last answer are stages without tasks.
+solver and a last answer are stages without tasks; the levels of a tree are stages without a request.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +45,8 @@ def stages_of(
         rounds.setdefault(record.round, []).append(record)
     waiting = iter([rounds[number] for number in sorted(rounds)])
     stages = []
+    if contender.strategy == "tree":  # a level is a stage without a request of its own: its tasks make them
+        stages = [Stage(0.0, tuple(_call(record, 0.0, seconds) for record in level)) for level in waiting]
     for request in requests:
         starts = contender.strategy != "compiler" or is_planner(request.request)
         pieces, started = clock(request), next(waiting, []) if starts else []

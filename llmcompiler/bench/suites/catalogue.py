@@ -10,6 +10,7 @@ SUITES = (
     "parallelqa",
     "hotpotqa",
     "movie",
+    "game24",
     "webshop",
     "bfcl",
 )  # each a module or package here, with a function NAME_suite
