@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,6 +63,7 @@ class ServerProcess:
     def __init__(self, script: Playing) -> None:
         self.base_url = ""
         self._script = script
+        self._asking = threading.Lock()  # one pipe, and callers in several threads
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
@@ -91,9 +93,10 @@ class ServerProcess:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(data)
-        stdin.flush()
-        return pickle.load(stdout)
+        with self._asking:
+            stdin.write(data)
+            stdin.flush()
+            return pickle.load(stdout)
 
 
 def main() -> None:

@@ -47,6 +47,11 @@ def test_a_task_can_start_when_its_closing_parenthesis_has_come() -> None:
     assert plan_times(pieces) == {1: 1, 2: 1}
 
 
+def test_a_task_that_takes_up_an_earlier_round_can_start_as_soon() -> None:
+    pieces = [Piece(text, at) for at, text in enumerate(('4. find("$3")', "\n5. find($3)", "\n6. join()"))]
+    assert plan_times(pieces, known=[3]) == {4: 0, 5: 1}
+
+
 def test_the_same_call_takes_the_same_time_and_calls_differ_as_searches_do() -> None:
     times = [tool_seconds(0.6, f"search {number}") for number in range(4000)]
     assert times == [tool_seconds(0.6, f"search {number}") for number in range(4000)]

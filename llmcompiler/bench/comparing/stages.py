@@ -4,7 +4,7 @@ Each strategy asks in rounds: one request that starts tasks, then, when they hav
 solver and a last answer are stages without tasks; the levels of a tree are stages without a request.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from llmcompiler.bench.comparing.contenders import Contender
@@ -44,14 +44,15 @@ def stages_of(
     for record in tasks.values():
         rounds.setdefault(record.round, []).append(record)
     waiting = iter([rounds[number] for number in sorted(rounds)])
-    stages = []
+    stages: list[Stage] = []
     if contender.strategy == "tree":  # a level is a stage without a request of its own: its tasks make them
         stages = [Stage(0.0, tuple(_call(record, 0.0, seconds) for record in level)) for level in waiting]
     for request in requests:
         starts = contender.strategy != "compiler" or is_planner(request.request)
         pieces, started = clock(request), next(waiting, []) if starts else []
         ends = pieces[-1].at if pieces else 0.0
-        times = _text_times(contender, request, pieces, started)
+        earlier = [call.id for stage in stages for call in stage.calls]
+        times = _text_times(contender, request, pieces, started, earlier)
         stages.append(Stage(ends, tuple(_call(record, times.get(record.task.id, ends), seconds) for record in started)))
     return stages
 
@@ -61,11 +62,15 @@ def _call(record: TaskRecord, text_at: float, seconds: Seconds) -> Call:
 
 
 def _text_times(
-    contender: Contender, request: LoggedRequest, pieces: Sequence[Piece], started: Sequence[TaskRecord]
+    contender: Contender,
+    request: LoggedRequest,
+    pieces: Sequence[Piece],
+    started: Sequence[TaskRecord],
+    earlier: Collection[int],
 ) -> Times:
     """Return when what starts each task had come; nothing where that is the end of the text."""
     if contender.name == "compiler":
-        return plan_times(pieces)
+        return plan_times(pieces, earlier)
     if contender.name == "parallel_calls" and request.reply is not None:
         lengths = accumulate(len(call.name) + len(call.arguments) for call in request.reply.tool_calls)
         text = accumulate((len(piece.text) for piece in pieces), initial=-len(request.reply.text))

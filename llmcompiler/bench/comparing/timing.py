@@ -9,7 +9,7 @@ that the server logged this is the bound: the least that any framework could tak
 profile promises it is the prediction, into which nothing measured enters but what was said.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -60,9 +60,12 @@ def wall(stages: Iterable[Stage], parallel_tasks: int | None = None) -> float:
 Times: TypeAlias = Mapping[int, float]  # when the text of a task had come, by its id
 
 
-def plan_times(pieces: Sequence[Piece]) -> Times:
-    """Return when each task of a streamed plan could be read: at the piece that holds its closing parenthesis."""
-    reader = PlanReader(None)
+def plan_times(pieces: Sequence[Piece], known: Collection[int] = ()) -> Times:
+    """Return when each task of a streamed plan could be read: at the piece that holds its closing parenthesis.
+
+    known: ids of tasks of earlier rounds, to which the plan may refer.
+    """
+    reader = PlanReader(None, known=known)
     return {
         reading.task.id: piece.at
         for piece in pieces
