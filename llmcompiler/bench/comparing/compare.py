@@ -19,6 +19,7 @@ from llmcompiler.bench.comparing.timing import wall
 from llmcompiler.bench.suites.suite import Case, Suite
 from llmcompiler.errors import LLMCompilerError, RunFailed
 from llmcompiler.models.model import Usage
+from llmcompiler.plan.tools import Effect
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.testing.server import LoggedRequest
 
@@ -75,11 +76,17 @@ class Comparison:
         finally:
             agent.close()
         requests = await asyncio.to_thread(self.endpoint.requests, contender, case)
-        walls = self._walls(contender, requests, result, slowness)
+        held = [tool.spec.name for tool in tools if tool.spec.effect in (Effect.IDEMPOTENT, Effect.WRITE)]
+        walls = self._walls(contender, requests, result, slowness, held)
         return self._record(case, contender, result, error, walls, asked_by_tools.usage)
 
     def _walls(
-        self, contender: Contender, requests: list[LoggedRequest] | None, result: RunResult | None, slowness: Slowness
+        self,
+        contender: Contender,
+        requests: list[LoggedRequest] | None,
+        result: RunResult | None,
+        slowness: Slowness,
+        held: Sequence[str],
     ) -> tuple[float | None, float | None]:
         """Return the bound and the prediction, where the requests are known."""
         if not requests or result is None or result.answer is None:
@@ -88,7 +95,7 @@ class Comparison:
         at_once = 1 if contender.sequential else None
         profile = PROFILES[self.setting.profile].timing
         bound, predicted = (
-            wall(stages_of(contender, own, result.tasks, clock, slowness.of_task), at_once)
+            wall(stages_of(contender, own, result.tasks, clock, slowness.of_task, held), at_once)
             for clock in (logged, promised(profile))
         )
         return bound, predicted

@@ -38,8 +38,9 @@ def stages_of(
     tasks: Mapping[int, TaskRecord],
     clock: Clock,
     seconds: Seconds,
+    held: Collection[str] = (),
 ) -> list[Stage]:
-    """Return the stages of a run, one a request."""
+    """Return the stages of a run, one a request. held: tools with effects, whose calls wait until the text is whole."""
     rounds: dict[int, list[TaskRecord]] = {}
     for record in tasks.values():
         rounds.setdefault(record.round, []).append(record)
@@ -53,7 +54,8 @@ def stages_of(
         ends = pieces[-1].at if pieces else 0.0
         earlier = [call.id for stage in stages for call in stage.calls]
         times = _text_times(contender, request, pieces, started, earlier)
-        stages.append(Stage(ends, tuple(_call(record, times.get(record.task.id, ends), seconds) for record in started)))
+        free = {record.task.id: times.get(record.task.id, ends) for record in started if record.task.tool not in held}
+        stages.append(Stage(ends, tuple(_call(record, free.get(record.task.id, ends), seconds) for record in started)))
     return stages
 
 
