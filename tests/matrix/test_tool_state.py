@@ -3,6 +3,7 @@ what comes too late or twice is discarded and counted."""
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tenacity import wait_none
 from llmcompiler import Failed, Outcome, Succeeded, UsageError, tool
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.watchdog import ALLOWED_SECONDS
+from llmcompiler.journal.events import TaskEnded
 from llmcompiler.plan.tools import Tier
 from tests.execution.running import TIERS, in_tier, outcomes_of, scripted, seconds_until
 from tests.execution.tiers import eventually
@@ -163,6 +165,40 @@ async def _abandoned(it: Any, arguments: dict[str, Any], ended: asyncio.Event) -
     await executors.settle()
     executors.close()
     return told, executors.discarded
+
+
+def test_O14a_a_cancelled_run_does_not_hear_of_a_coroutine_that_swallowed_its_cancellation() -> None:
+    has_begun, may_end, has_ended = (asyncio.Event() for _ in range(3))
+
+    @tool
+    async def swallows() -> str:
+        has_begun.set()
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+        has_ended.set()
+        return "late"
+
+    agent = scripted("1. swallows()\n2. echo($1)\n3. join()", answers=(), tools=[swallows, outputs.echo])
+    executors, events = agent._means.workshop.executors, list[Any]()
+
+    async def follow() -> None:
+        async for event in agent.astream("q"):
+            events.append(event)
+
+    async def scenario() -> None:
+        run = asyncio.create_task(follow())
+        await has_begun.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert (executors.abandoned, executors.discarded) == (1, 0)
+        may_end.set()
+        await has_ended.wait()
+
+    asyncio.run(scenario())
+    assert (executors.abandoned, executors.discarded) == (0, 1)
+    assert not any(isinstance(event, TaskEnded) and event.outcome == Succeeded("late") for event in events)
 
 
 def test_O14a_in_a_thread_a_value_after_the_end_of_the_run_is_discarded_and_counted(tmp_path: Path) -> None:
