@@ -158,6 +158,7 @@ class Executors:
         self.loop = LoopExecutor(self.data)
         self.threads = ThreadExecutor(threads)
         self.processes = ProcessExecutor(processes)
+        self._second = 0
 
     @property
     def abandoned(self) -> int:
@@ -166,8 +167,12 @@ class Executors:
 
     @property
     def discarded(self) -> int:
-        """Return how many calls have given something after they were given up; nobody saw it."""
-        return self.loop.discarded + self.threads.discarded
+        """Return how many reports nobody saw: they came after the call was given up, or were its second."""
+        return self.loop.discarded + self.threads.discarded + self.processes.discarded + self._second
+
+    def discard(self) -> None:
+        """Count a report that came through `done` and is of no use, since the call has its outcome already."""
+        self._second += 1
 
     def start(self, tool: Tool[..., Any], arguments: dict[str, Json], done: Done) -> Call:
         """Begin a call in the tool's tier. `done` is called once, on the running loop, unless the call is abandoned.

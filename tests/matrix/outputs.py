@@ -7,11 +7,15 @@ import json
 import os
 import stat
 import struct
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from llmcompiler import Succeeded
 
 SIZE = 50_000_000
 KEPT: list[Any] = []
@@ -239,12 +243,40 @@ def is_late(folder: str) -> str:
 
 
 def reports_twice(reply: str) -> str:
-    """Write a reply of its own to whatever pipe of this process may lead to the parent, before the true one."""
+    """Write a reply of its own, before the true one."""
+    _writes_to_the_parent(reply)
+    return "true"
+
+
+def reports_later(reply: str, folder: str, times: int) -> str:
+    """Leave a thread that writes replies of its own when the file `go` is there, while the process is idle."""
+
+    def later() -> None:
+        waits_for(str(Path(folder) / "go"))
+        for _ in range(times):
+            _writes_to_the_parent(reply)
+        (Path(folder) / "said").touch()
+
+    threading.Thread(target=later, daemon=True).start()
+    return "true"
+
+
+def _writes_to_the_parent(reply: str) -> None:
+    """Write to whatever pipe of this process may lead to the parent."""
     frame = b"j" + reply.encode()
     for fd in range(3, 20):
         with suppress(OSError):
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 os.write(fd, struct.pack("!Q", len(frame)) + frame)
+
+
+def reports_by_hand() -> str:
+    """Find in the frames that called this tool what takes its outcome, and call it before the true outcome comes."""
+    frame = sys._getframe(1)
+    while (done := frame.f_locals.get("done") or getattr(frame.f_locals.get("call"), "_done", None)) is None:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    done(Succeeded("forged"))
     return "true"
 
 

@@ -1,8 +1,8 @@
 """Suite: what a comparison asks, with which tools, how an answer counts, and what an ideal model would write.
 
-    data ─▶ cases ─▶ agent over the suite's tools ─▶ RunResult ─▶ score
-                       │                    ▲
-                       └── requests ──▶ oracle, behind the loopback server (or any real endpoint in its place)
+data ─▶ cases ─▶ agent over the suite's tools ─▶ RunResult ─▶ score
+                   │                    ▲
+                   └── requests ──▶ oracle, behind the loopback server (or any real endpoint in its place)
 """
 
 from collections.abc import Mapping, Sequence
