@@ -12,7 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from llmcompiler.execution.border import Ended, abandon_task, converted, describe
+from llmcompiler.execution.border import Ended, converted, describe
+from llmcompiler.execution.closing import abandon_task, aclose_left
 from llmcompiler.execution.processes import ProcessExecutor, target_of
 from llmcompiler.execution.threads import ThreadExecutor, Work
 from llmcompiler.execution.watchdog import TOOL_PREFIX
@@ -61,7 +62,7 @@ class LoopCall:
     async def _run(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         try:
             value = await tool.function(**arguments)
-            outcome = await self._converted_big(value) if is_big(value) else converted(value)
+            outcome = await (self._converted_big(value) if is_big(value) else self._converted(value))
         except KeyboardInterrupt as error:
             if threading.current_thread() is threading.main_thread():
                 raise  # Ctrl-C can only arrive here
@@ -73,6 +74,12 @@ class LoopCall:
         elif isinstance(outcome, Succeeded):
             self._executor.discarded += 1
 
+    async def _converted(self, value: object) -> Ended:
+        outcome = converted(value)
+        if isinstance(outcome, Failed):
+            await aclose_left(value, self._executor.leaves)
+        return outcome
+
     async def _converted_big(self, value: object) -> Ended:
         """Convert a big result in a thread, from a snapshot, so that the tool's own code cannot change it meanwhile.
 
@@ -80,7 +87,7 @@ class LoopCall:
         """
         with suppress(NotPlain):
             return await in_thread(self._executor.data, partial(converted, snapshot(value)))
-        return converted(value)
+        return await self._converted(value)
 
 
 async def in_thread(threads: ThreadExecutor, work: Work) -> Ended:

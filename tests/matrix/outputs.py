@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import inspect
 import itertools
 import json
 import os
@@ -10,7 +11,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,21 @@ def generator(folder: str) -> Any:
 
 
 def async_generator(folder: str) -> Any:
-    async def numbers() -> AsyncIterator[int]:
-        yield 1
+    return [_begun(_numbers_later(folder))]
 
-    return [numbers()]
+
+def async_generator_not_begun(folder: str) -> Any:
+    return [_numbers_later(folder)]
+
+
+async def async_generator_of_a_coroutine(folder: str) -> Any:
+    numbers = _numbers_later(folder)
+    await anext(numbers)
+    return {"rows": numbers, "more": [asyncio.sleep(0)]}
+
+
+def begun_coroutine(folder: str) -> Any:
+    return [_begun(_waiting(folder))]
 
 
 def endless_generator(folder: str) -> Any:
@@ -124,6 +136,85 @@ def _without_end(folder: str) -> Iterator[int]:
             yield 1
     finally:
         (Path(folder) / "closed").touch()
+
+
+async def _numbers_later(folder: str) -> AsyncGenerator[int, None]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        await asyncio.sleep(0)  # which only a loop can do
+        (Path(folder) / "closed").touch()
+
+
+async def _waiting(folder: str) -> None:
+    try:
+        await asyncio.sleep(0)
+    finally:
+        (Path(folder) / "closed").touch()
+
+
+def _begun(later: Any) -> Any:
+    """Take the first step of a coroutine or an async generator by hand."""
+    with suppress(StopIteration):
+        (later if inspect.iscoroutine(later) else anext(later)).send(None)
+    return later
+
+
+# O07: those that will not be closed, and those whose cleanup fails.
+
+
+def goes_on(folder: str) -> Any:
+    def numbers() -> Iterator[int]:
+        for number in range(3):
+            with suppress(GeneratorExit):
+                yield number
+
+    begun = numbers()
+    next(begun)
+    return begun
+
+
+def goes_on_later(folder: str) -> Any:
+    async def numbers() -> AsyncGenerator[int, None]:
+        for number in range(3):
+            with suppress(GeneratorExit):
+                yield number
+
+    return _begun(numbers())
+
+
+def coroutine_that_goes_on(folder: str) -> Any:
+    async def work() -> None:
+        for _ in range(3):
+            with suppress(GeneratorExit):
+                await asyncio.sleep(0)
+
+    return [_begun(work())]
+
+
+def exits_when_closed(folder: str) -> Any:
+    def numbers() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            sys.exit(3)
+
+    begun = numbers()
+    next(begun)
+    return [generator(folder), begun]
+
+
+def cleanup_without_end(folder: str) -> Any:
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            while True:
+                with suppress(BaseException):
+                    await asyncio.sleep(3600)
+
+    return _begun(numbers())
 
 
 # O08
