@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import ModelTimeout, ModelUnavailable, StreamCut, UsageError
+from llmcompiler.models.address import server_address
 from llmcompiler.models.failures import refused
 from llmcompiler.models.model import Chunk, Prompt, Usage, writable
 
@@ -31,7 +32,7 @@ class OpenAIModel:
 
     name: the model. base_url, api_key: the environment's `OPENAI_BASE_URL` and `OPENAI_API_KEY` unless given; servers that
     want no key get a placeholder. connect: seconds until a connection must stand. options: further request fields, such as
-    `temperature`. Raises `UsageError` if neither a key nor a base URL is known.
+    `temperature`. Raises `UsageError` if neither a key nor a base URL is known, or the URL is no address of a server.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class OpenAIModel:
     ) -> None:
         self.name = name
         self.skipped_events = 0
-        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._base_url = _checked(base_url, "base_url") or _checked(
+            os.environ.get("OPENAI_BASE_URL"), "OPENAI_BASE_URL"
+        )
         key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()  # one read from a file ends in a newline
         self._key = key or ("none" if self._base_url else "")
         if not self._key:
@@ -151,6 +154,14 @@ class OpenAIModel:
         if prompt.stop:
             body["stop"] = list(prompt.stop)
         return {**body, **self._fields}
+
+
+def _checked(base_url: str | None, where: str) -> str | None:
+    """Return an address that is one, None where none is given. Raises `UsageError`, which names where it was given."""
+    try:
+        return server_address(base_url) if base_url else None
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _import_soon() -> None:
