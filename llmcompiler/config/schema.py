@@ -17,6 +17,7 @@ from pydantic import (
 
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines
+from llmcompiler.models.address import server_address
 from llmcompiler.models.provider import provider_and_name
 from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
 from llmcompiler.prompting import example_set
@@ -38,13 +39,7 @@ def _free(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
-        is_address = False
-    if not is_address:
-        raise ValueError('expected the address of a server, such as "http://localhost:8000/v1"')
+    parts = urlsplit(server_address(text))
     if parts.username or parts.password:
         raise ValueError("an address may not hold a password; name the variable that holds a key in api_key_env")
     return text

@@ -9,14 +9,12 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import quote, quote_plus
 
+from llmcompiler.execution.closing import close_left
 from llmcompiler.plan.outcomes import ErrorKind, ErrorRecord, Failed, Succeeded, failed
 from llmcompiler.toolkit.convert import to_json
-
-if TYPE_CHECKING:
-    import asyncio  # imported at run time it would be half of a worker's cold start
 
 Ended: TypeAlias = Succeeded | Failed
 
@@ -35,14 +33,18 @@ def outcome_of(function: Callable[..., object], kwargs: Mapping[str, Any]) -> En
     except BaseException as error:  # noqa: BLE001 - a tool may raise anything, exits and cancellations included
         return Failed(describe(error))
     if inspect.isawaitable(value):
-        if inspect.iscoroutine(value):
-            value.close()  # else Python warns that it was never awaited
-        return failed("value", "NotJson", "$ is an awaitable; an async tool needs `isolate: loop` or `process`")
-    return converted(value)
+        outcome: Ended = failed(
+            "value", "NotJson", "$ is an awaitable; an async tool needs `isolate: loop` or `process`"
+        )
+    else:
+        outcome = converted(value)
+    if isinstance(outcome, Failed):
+        close_left(value)
+    return outcome
 
 
 def converted(value: object) -> Ended:
-    """Return the outcome of a tool that returned `value`."""
+    """Return the outcome of a tool that returned `value`. What is open in one that is refused is left to `closing`."""
     try:
         return Succeeded(to_json(value))
     except BaseException as error:  # noqa: BLE001 - serializers of the user's classes run here
@@ -144,32 +146,3 @@ def secrets_in(environ: Mapping[str, str]) -> set[str]:
     return {
         value for name, value in environ.items() if len(value) >= _MIN_SECRET_VARIABLE and _SECRET_NAME.search(name)
     }
-
-
-def abandon_task(task: "asyncio.Task[Any]") -> None:
-    """Give up a task that will not end: from here on `asyncio.run` and the interpreter's exit do not wait for it.
-
-    It stays on its loop and may still end by itself; its result or error is then dropped.
-    """
-    import asyncio  # see above
-    import ctypes
-
-    if task.done():
-        return
-    # asyncio.run cancels all registered tasks at its end and waits for them for ever. There is no public way out of the
-    # register; the name is the same in 3.11 to 3.14.
-    asyncio.tasks._unregister_task(task)
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
-    # When the loop lets go of the task, Python throws GeneratorExit into its coroutine, and a tool that catches that
-    # too (`while True: try: await ... except BaseException: pass`) then spins for ever inside loop.close(). One
-    # reference that nothing gives back, not even the interpreter's end, keeps the coroutine asleep.
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
-    task.add_done_callback(_let_go)
-
-
-def _let_go(task: "asyncio.Task[Any]") -> None:
-    import ctypes
-
-    if not task.cancelled():
-        task.exception()  # asked for, so that asyncio does not report it as never retrieved
-    ctypes.pythonapi.Py_DecRef(ctypes.py_object(task))

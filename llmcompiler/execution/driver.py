@@ -260,6 +260,7 @@ class Driver:
     def _done(self, id: int, attempt: int, outcome: Outcome) -> None:
         """An executor reports; called on the loop."""
         if not self._is_under_way(id, attempt):
+            self._shop.executors.discard()
             return
         began = self._running.pop(id).began
         if isinstance(outcome, Succeeded):

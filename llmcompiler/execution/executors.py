@@ -12,7 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from llmcompiler.execution.border import Ended, abandon_task, converted, describe
+from llmcompiler.execution.border import Ended, converted, describe
+from llmcompiler.execution.closing import abandon_task, aclose_left
 from llmcompiler.execution.processes import ProcessExecutor, target_of
 from llmcompiler.execution.threads import ThreadExecutor, Work
 from llmcompiler.execution.watchdog import TOOL_PREFIX
@@ -61,7 +62,7 @@ class LoopCall:
     async def _run(self, tool: Tool[..., Any], arguments: dict[str, Any], done: Done) -> None:
         try:
             value = await tool.function(**arguments)
-            outcome = await self._converted_big(value) if is_big(value) else converted(value)
+            outcome = await (self._converted_big(value) if is_big(value) else self._converted(value))
         except KeyboardInterrupt as error:
             if threading.current_thread() is threading.main_thread():
                 raise  # Ctrl-C can only arrive here
@@ -73,6 +74,12 @@ class LoopCall:
         elif isinstance(outcome, Succeeded):
             self._executor.discarded += 1
 
+    async def _converted(self, value: object) -> Ended:
+        outcome = converted(value)
+        if isinstance(outcome, Failed):
+            await aclose_left(value, self._executor.leaves)
+        return outcome
+
     async def _converted_big(self, value: object) -> Ended:
         """Convert a big result in a thread, from a snapshot, so that the tool's own code cannot change it meanwhile.
 
@@ -80,7 +87,7 @@ class LoopCall:
         """
         with suppress(NotPlain):
             return await in_thread(self._executor.data, partial(converted, snapshot(value)))
-        return converted(value)
+        return await self._converted(value)
 
 
 async def in_thread(threads: ThreadExecutor, work: Work) -> Ended:
@@ -158,6 +165,7 @@ class Executors:
         self.loop = LoopExecutor(self.data)
         self.threads = ThreadExecutor(threads)
         self.processes = ProcessExecutor(processes)
+        self._second = 0
 
     @property
     def abandoned(self) -> int:
@@ -166,8 +174,12 @@ class Executors:
 
     @property
     def discarded(self) -> int:
-        """Return how many calls have given something after they were given up; nobody saw it."""
-        return self.loop.discarded + self.threads.discarded
+        """Return how many reports nobody saw: they came after the call was given up, or were its second."""
+        return self.loop.discarded + self.threads.discarded + self.processes.discarded + self._second
+
+    def discard(self) -> None:
+        """Count a report that came through `done` and is of no use, since the call has its outcome already."""
+        self._second += 1
 
     def start(self, tool: Tool[..., Any], arguments: dict[str, Json], done: Done) -> Call:
         """Begin a call in the tool's tier. `done` is called once, on the running loop, unless the call is abandoned.

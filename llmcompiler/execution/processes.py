@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import astuple
 from functools import partial
@@ -47,9 +47,10 @@ _BOOT = (
 
 
 class _Worker:
-    """One worker process, seen from the parent."""
+    """One worker process, seen from the parent. `discard` is called for each reply that belongs to no call of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, discard: Callable[[], None]) -> None:
+        self._discard = discard
         self._path = _search_path()
         if not sys.executable:
             raise UsageError("there is no Python interpreter to start a process with: sys.executable is empty")
@@ -104,6 +105,14 @@ class _Worker:
             reply: Any = read_value(self._stdout.fileno(), self._is_alive)
             if reply.get("call") == self._calls:
                 return outcome_from(reply)
+            self._discard()
+
+    def discard_unread(self) -> None:
+        """Read what it has said unasked, of which nothing more can come after `kill`."""
+        with suppress(Exception):  # the end of the pipe, or of what can be read as replies
+            while True:
+                read_value(self._stdout.fileno(), lambda: bool(self._poll.poll(0)))
+                self._discard()
 
     def _has_unread(self) -> bool:
         """Return whether the worker has left something of the request in the pipe: then it has not begun the tool."""
@@ -124,7 +133,7 @@ class _Worker:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether the worker can take a call. One that has something to say unasked is dying."""
+        """Return whether the worker can take a call. One that says something unasked is dying or in a tool's hands."""
         return not self.is_killed and not self._poll.poll(0) and self._process.poll() is None
 
     def kill(self) -> None:
@@ -170,6 +179,7 @@ class _Fleet:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._is_closed = False
+        self.discarded = 0  # replies that belonged to no call
         self.pid = os.getpid()
 
     def __len__(self) -> int:
@@ -187,7 +197,7 @@ class _Fleet:
             self.drop(worker)
 
     def launch(self) -> _Worker:
-        worker = _Worker()
+        worker = _Worker(self._count_discarded)
         with self._lock:
             self._all.add(worker)
         return worker
@@ -207,7 +217,13 @@ class _Fleet:
     def drop(self, worker: _Worker) -> None:
         with self._lock:
             self._all.discard(worker)
+        worker.kill()
+        worker.discard_unread()
         worker.end()
+
+    def _count_discarded(self) -> None:
+        with self._lock:
+            self.discarded += 1
 
     def close(self, *, busy_too: bool = False) -> None:
         """End the idle workers; the busy ones end after their call, or now. Takes `CLOSE_SECONDS` at most."""
@@ -282,6 +298,11 @@ class ProcessExecutor:
         self._fleet = _Fleet(self.size)
         # Also at the interpreter's exit, where no worker may go on with a call.
         weakref.finalize(self, self._fleet.close, busy_too=True)
+
+    @property
+    def discarded(self) -> int:
+        """Return how many replies of worker processes belonged to no call: a tool has written them to our pipe."""
+        return self._fleet.discarded
 
     def start(self, target: Target, kwargs: Mapping[str, Json], done: Done) -> ProcessCall:
         """Run the function that `target` names in a process; return the call at once.

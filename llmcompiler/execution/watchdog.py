@@ -1,13 +1,14 @@
 """Watchdog: a tool that blocks the event loop cannot be stopped by anyone, but it can be named, with its stack.
 
-A daemon thread asks each watched loop for a sign of life; if none comes in time, it reads the stack of the loop's thread
-and the name of the asyncio task that is running there, which names the tool.
+A timer on each watched loop notes how late it comes, so that no block is missed and its length is true. A daemon thread
+looks meanwhile at what runs there: the stack of the loop's thread, and the asyncio task, whose name tells the tool.
 """
 
 import asyncio
 import logging
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,41 +16,97 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 ALLOWED_SECONDS = 0.5
+BEAT_SECONDS = 0.02  # the loop notes so often that it runs; by so much a block may have been longer than is told
 TOOL_PREFIX = "tool "
+_LOOK_SECONDS = 0.1
+_LOOK_AFTER = ALLOWED_SECONDS / 2  # of silence: a block that is just long enough to be told has been seen by then
 _log = logging.getLogger("llmcompiler")
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The event loop did not run for `seconds` or more, because of the tool named `tool`; `stack` is where it was."""
+    """The event loop did not run for `seconds`.
 
-    tool: str
+    tool: the one that kept it, None if it was something else or nobody saw what. stack: where that was, "" if nobody saw.
+    """
+
+    tool: str | None
     stack: str
-    seconds: float = ALLOWED_SECONDS
+    seconds: float
 
 
 Report: TypeAlias = Callable[[Blocked], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What was seen to run on a loop that has been silent since `since`."""
+
+    since: float
+    tool: str | None
+    stack: str
+
+
 class _Watch:
-    """One loop that is watched, and who wants to hear of it."""
+    """One loop that is watched, and who wants to hear of it. Created on the loop."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.thread = threading.get_ident()
         self.reports: list[Report] = []
-        self.answered = threading.Event()
-        self.answered.set()
-        self.is_told = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._last = time.monotonic()  # when the loop was known to run
+        self._sight: _Sight | None = None
+        self._warned = 0.0  # since when the loop was silent as the last warning was given
+        self._looks = threading.Lock()
+        self._timer = self._loop.call_later(BEAT_SECONDS, self._beat)
 
-    def ask(self) -> None:
-        """Ask the loop for a sign of life."""
-        self.is_told = False
-        self.answered.clear()
-        try:
-            self.loop.call_soon_threadsafe(self.answered.set)
-        except RuntimeError:  # the loop was closed
-            self.answered.set()
+    def _beat(self) -> None:
+        self.measure()
+        self._timer = self._loop.call_later(BEAT_SECONDS, self._beat)
+
+    def measure(self) -> None:
+        """Note that the loop runs, and tell if it did not for too long. Called on the loop."""
+        since, self._last = self._last, time.monotonic()
+        silent = self._last - since - BEAT_SECONDS
+        if silent < ALLOWED_SECONDS or self._loop.is_closed():
+            return
+        with self._looks:
+            sight = self._sight
+            if sight is None or sight.since != since:
+                sight = _Sight(since, None, "")
+            self._warn(sight)
+        for report in list(self.reports):
+            report(Blocked(sight.tool, sight.stack, silent))
+
+    def look(self) -> None:
+        """See what runs there if the loop is silent, a tool by preference. Called in the watchdog's thread."""
+        with self._looks:
+            since, sight = self._last, self._sight
+            silent = time.monotonic() - since - BEAT_SECONDS
+            if silent < _LOOK_AFTER or self._loop.is_closed():
+                return
+            if sight is None or sight.since != since or sight.tool is None:
+                sight = self._sight = self._seen(since)
+            if silent >= ALLOWED_SECONDS:
+                self._warn(sight)  # now, since it may never end
+
+    def _seen(self, since: float) -> _Sight:
+        frame, task = sys._current_frames().get(self._thread), asyncio.current_task(self._loop)
+        name = "" if task is None else task.get_name()
+        tool = name.removeprefix(TOOL_PREFIX) if name.startswith(TOOL_PREFIX) else None
+        return _Sight(since, tool, "".join(traceback.format_stack(frame)[-6:]) if frame else "")
+
+    def _warn(self, sight: _Sight) -> None:
+        """Warn of a tool, once for each time. What others do to the loop is told, but is no warning of ours."""
+        if sight.tool is None or self._warned == sight.since:
+            return
+        self._warned = sight.since
+        said = "the tool %r blocks the event loop; make it a plain function, which gets a thread\n%s"
+        _log.warning(said, sight.tool, sight.stack)
+
+    def end(self) -> None:
+        """Measure no more."""
+        self._timer.cancel()
 
 
 _watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
@@ -59,23 +116,38 @@ _thread: threading.Thread | None = None
 
 @contextmanager
 def watched(report: Report) -> Iterator[None]:
-    """Watch the running loop; `report` is called, in the watchdog's thread, once for each time it is blocked."""
-    global _thread  # one watchdog a process
+    """Watch the running loop; `report` is called on it, once for each time it was blocked, when it runs again.
+
+    A loop that says of itself that it `is_virtual` is not watched: its time does not pass while code runs.
+    """
     loop = asyncio.get_running_loop()
+    if getattr(loop, "is_virtual", False):
+        yield
+        return
+    watch = _watch_of(loop)
+    watch.measure()  # what was before is no matter of this one
+    watch.reports.append(report)
+    try:
+        yield
+    finally:
+        watch.measure()  # the timer may be about to come
+        watch.reports.remove(report)
+        if not watch.reports:
+            watch.end()
+            with _changed:
+                del _watches[loop]
+
+
+def _watch_of(loop: asyncio.AbstractEventLoop) -> _Watch:
+    global _thread  # one watchdog a process
     with _changed:
-        watch = _watches.setdefault(loop, _Watch())
-        watch.reports.append(report)
+        if loop not in _watches:
+            _watches[loop] = _Watch()
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_patrol, name="llmcompiler watchdog", daemon=True)
             _thread.start()
         _changed.notify()
-    try:
-        yield
-    finally:
-        with _changed:
-            watch.reports.remove(report)
-            if not watch.reports:
-                del _watches[loop]
+        return _watches[loop]
 
 
 def _patrol() -> None:
@@ -83,23 +155,12 @@ def _patrol() -> None:
         with _changed:
             while not _watches:
                 _changed.wait()
-            watches = list(_watches.values())
-        for watch in watches:
-            if watch.answered.is_set():
-                watch.ask()
-        threading.Event().wait(ALLOWED_SECONDS)
-        for watch in watches:
-            if not watch.answered.is_set() and not watch.is_told:
-                watch.is_told = True  # one report until it runs again
-                _tell(watch)
+        _look_at_all()
+        time.sleep(_LOOK_SECONDS)
 
 
-def _tell(watch: _Watch) -> None:
-    frame = sys._current_frames().get(watch.thread)
-    task = asyncio.current_task(watch.loop)
-    if frame is None or task is None or not watch.reports or not task.get_name().startswith(TOOL_PREFIX):
-        return
-    tool, stack = task.get_name().removeprefix(TOOL_PREFIX), "".join(traceback.format_stack(frame)[-6:])
-    _log.warning("the tool %r blocks the event loop; make it a plain function, which gets a thread\n%s", tool, stack)
-    for report in list(watch.reports):
-        report(Blocked(tool, stack))
+def _look_at_all() -> None:
+    with _changed:
+        watches = list(_watches.values())
+    for watch in watches:
+        watch.look()

@@ -41,7 +41,8 @@ class RunResult:
 
     answer: None only inside `RunFailed`. status: `partial` if a limit or a cut plan kept the run from its end; `stopped_by`
     names what. tasks: by id. plans: one a round. abandoned: calls that were given up and were still hanging when the run
-    ended. blocked: when a tool blocked the event loop, with its stack. seconds: how long the run took.
+    ended. blocked: each time that the event loop was blocked, by which tool, where and how long. seconds: how long the
+    run took.
     """
 
     question: str

@@ -9,7 +9,6 @@ The result shares nothing mutable with the value, so a tool may keep and change 
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,7 +16,7 @@ from enum import Enum
 from io import IOBase
 from math import isfinite, log10
 from pathlib import PurePath
-from types import CoroutineType, GeneratorType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -96,22 +95,7 @@ def to_json(value: object) -> Json:
     try:
         return _converted(value, 0)
     except _Culprit as culprit:
-        _close_all(value)
         raise NotJson(str(culprit)) from culprit.__cause__
-
-
-def _close_all(value: object) -> None:
-    """Close the coroutines and generators in a value that was refused: nobody will await or drain them any more."""
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, (CoroutineType, GeneratorType)):
-            with suppress(Exception):  # code of the tool's runs; what it says no longer matters
-                item.close()
-        elif isinstance(item, (list, tuple, set, frozenset, dict)) and id(item) not in seen:
-            seen.add(id(item))
-            waiting.extend(item.values() if isinstance(item, dict) else item)
 
 
 def _converted(value: Any, depth: int) -> Json:

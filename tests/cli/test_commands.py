@@ -117,6 +117,11 @@ def test_a_dead_server_is_told_by_its_address() -> None:
         pytest.param(
             ["run", *MODEL, "--base-url", "http://x/v1", " "], "a question is a text that says something", id="blank"
         ),
+        pytest.param(
+            ["run", *MODEL, "--base-url", "localhost:8000/v1", "q"],
+            'did you mean "http://localhost:8000/v1"?',
+            id="no http://",
+        ),
         pytest.param(["demo", "9"], "there is no question 9; `llmcompiler demo --list` lists 1 to 8", id="demo 9"),
         pytest.param(["demo", "0"], "there is no question 0", id="demo 0"),
         pytest.param(["demo", "one"], "Invalid value for 'number'", id="demo one"),

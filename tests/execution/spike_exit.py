@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from llmcompiler.execution.border import abandon_task
+from llmcompiler.execution.closing import abandon_task
 from llmcompiler.execution.processes import ProcessExecutor, Target
 from llmcompiler.execution.threads import ThreadExecutor
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcompiler.execution.border import MAX_MESSAGE, Redactor, abandon_task, describe, outcome_of, secrets_in
+from llmcompiler.execution.border import MAX_MESSAGE, Redactor, describe, outcome_of, secrets_in
+from llmcompiler.execution.closing import abandon_task
 from llmcompiler.plan.outcomes import ErrorRecord, Succeeded
 
 CHILD = Path(__file__).with_name("spike_exit.py")

@@ -29,6 +29,7 @@ from llmcompiler import (
 from llmcompiler.errors import BadModelRequest
 from llmcompiler.journal.events import PlanClosed, TaskStarted
 from llmcompiler.models.model import Prompt
+from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
 
 QUESTION = "How high is K2?"
@@ -126,6 +127,32 @@ def test_what_cannot_work_is_told_at_construction(make: Callable[[], object], sa
     with pytest.raises(UsageError) as told:
         make()
     assert said in str(told.value)
+
+
+@pytest.mark.parametrize("where", ["base_url", "OPENAI_BASE_URL"])
+@pytest.mark.parametrize(
+    ("address", "such_as"),
+    [
+        ("localhost:8000", 'did you mean "http://localhost:8000/v1"?'),
+        ("localhost", 'did you mean "http://localhost/v1"?'),
+        ("127.0.0.1:11434/v1/", 'did you mean "http://127.0.0.1:11434/v1"?'),
+        ("gpu-box:8000/", 'did you mean "http://gpu-box:8000/v1"?'),
+        ("api.example.com/v1", 'did you mean "https://api.example.com/v1"?'),
+        ("ftp://example.com/v1", 'such as "http://localhost:8000/v1"'),
+        ("http://", 'such as "http://localhost:8000/v1"'),
+        ("sk-0123456789abcdef", 'such as "http://localhost:8000/v1"'),
+    ],
+)
+def test_an_address_that_is_none_is_told_with_one_that_would_do(
+    where: str, address: str, such_as: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if where == "OPENAI_BASE_URL":
+        monkeypatch.setenv(where, address)
+    with pytest.raises(UsageError) as told:
+        OpenAIModel("m", base_url=address if where == "base_url" else None)
+    assert str(told.value).startswith(f"{where}: expected the address of a server, ")
+    assert str(told.value).endswith(such_as)
+    assert "sk-" not in str(told.value), "a key in the wrong place is not repeated"
 
 
 @pytest.mark.parametrize(

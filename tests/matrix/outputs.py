@@ -2,16 +2,21 @@
 
 import asyncio
 import hashlib
+import inspect
 import itertools
 import json
 import os
 import stat
 import struct
+import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from llmcompiler import Succeeded
 
 SIZE = 50_000_000
 KEPT: list[Any] = []
@@ -67,10 +72,21 @@ def generator(folder: str) -> Any:
 
 
 def async_generator(folder: str) -> Any:
-    async def numbers() -> AsyncIterator[int]:
-        yield 1
+    return [_begun(_numbers_later(folder))]
 
-    return [numbers()]
+
+def async_generator_not_begun(folder: str) -> Any:
+    return [_numbers_later(folder)]
+
+
+async def async_generator_of_a_coroutine(folder: str) -> Any:
+    numbers = _numbers_later(folder)
+    await anext(numbers)
+    return {"rows": numbers, "more": [asyncio.sleep(0)]}
+
+
+def begun_coroutine(folder: str) -> Any:
+    return [_begun(_waiting(folder))]
 
 
 def endless_generator(folder: str) -> Any:
@@ -120,6 +136,85 @@ def _without_end(folder: str) -> Iterator[int]:
             yield 1
     finally:
         (Path(folder) / "closed").touch()
+
+
+async def _numbers_later(folder: str) -> AsyncGenerator[int, None]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        await asyncio.sleep(0)  # which only a loop can do
+        (Path(folder) / "closed").touch()
+
+
+async def _waiting(folder: str) -> None:
+    try:
+        await asyncio.sleep(0)
+    finally:
+        (Path(folder) / "closed").touch()
+
+
+def _begun(later: Any) -> Any:
+    """Take the first step of a coroutine or an async generator by hand."""
+    with suppress(StopIteration):
+        (later if inspect.iscoroutine(later) else anext(later)).send(None)
+    return later
+
+
+# O07: those that will not be closed, and those whose cleanup fails.
+
+
+def goes_on(folder: str) -> Any:
+    def numbers() -> Iterator[int]:
+        for number in range(3):
+            with suppress(GeneratorExit):
+                yield number
+
+    begun = numbers()
+    next(begun)
+    return begun
+
+
+def goes_on_later(folder: str) -> Any:
+    async def numbers() -> AsyncGenerator[int, None]:
+        for number in range(3):
+            with suppress(GeneratorExit):
+                yield number
+
+    return _begun(numbers())
+
+
+def coroutine_that_goes_on(folder: str) -> Any:
+    async def work() -> None:
+        for _ in range(3):
+            with suppress(GeneratorExit):
+                await asyncio.sleep(0)
+
+    return [_begun(work())]
+
+
+def exits_when_closed(folder: str) -> Any:
+    def numbers() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            sys.exit(3)
+
+    begun = numbers()
+    next(begun)
+    return [generator(folder), begun]
+
+
+def cleanup_without_end(folder: str) -> Any:
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            while True:
+                with suppress(BaseException):
+                    await asyncio.sleep(3600)
+
+    return _begun(numbers())
 
 
 # O08
@@ -239,12 +334,40 @@ def is_late(folder: str) -> str:
 
 
 def reports_twice(reply: str) -> str:
-    """Write a reply of its own to whatever pipe of this process may lead to the parent, before the true one."""
+    """Write a reply of its own, before the true one."""
+    _writes_to_the_parent(reply)
+    return "true"
+
+
+def reports_later(reply: str, folder: str, times: int) -> str:
+    """Leave a thread that writes replies of its own when the file `go` is there, while the process is idle."""
+
+    def later() -> None:
+        waits_for(str(Path(folder) / "go"))
+        for _ in range(times):
+            _writes_to_the_parent(reply)
+        (Path(folder) / "said").touch()
+
+    threading.Thread(target=later, daemon=True).start()
+    return "true"
+
+
+def _writes_to_the_parent(reply: str) -> None:
+    """Write to whatever pipe of this process may lead to the parent."""
     frame = b"j" + reply.encode()
     for fd in range(3, 20):
         with suppress(OSError):
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 os.write(fd, struct.pack("!Q", len(frame)) + frame)
+
+
+def reports_by_hand() -> str:
+    """Find in the frames that called this tool what takes its outcome, and call it before the true outcome comes."""
+    frame = sys._getframe(1)
+    while (done := frame.f_locals.get("done") or getattr(frame.f_locals.get("call"), "_done", None)) is None:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    done(Succeeded("forged"))
     return "true"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import Failed, Limits, ReAct, RunResult, Succeeded
+from llmcompiler import Failed, Limits, ReAct, RunResult, Skipped, Succeeded, tool
 from llmcompiler.plan.tools import Tier
 from llmcompiler.testing import ScriptedModel
 from tests.execution.running import FINISH, TIERS, in_tier, outcomes_of, scripted
@@ -102,13 +102,22 @@ def test_O06c_ten_thousand_levels_are_refused_and_the_deepest_that_are_not_are_h
 REFUSED = [
     ("O07a", outputs.generator, "$.rows is of type generator, which is not JSON data; return list(...) of it"),
     ("O07b", outputs.async_generator, "$[0] is of type async_generator, which is not JSON data; collect it first"),
+    ("O07b", outputs.async_generator_not_begun, "$[0] is of type async_generator, which is not JSON data; collect it"),
     ("O07c", outputs.endless_generator, "$ is of type generator, which is not JSON data; return list(...) of it"),
     ("O07c", outputs.endless_iterator, "$.rows[0] is of type itertools.count, which is not JSON data"),
     ("O07d", outputs.coroutines, "$.rows[0] is of type coroutine, which is not JSON data; await it before returning"),
+    ("O07d", outputs.begun_coroutine, "$[0] is of type coroutine, which is not JSON data; await it before returning"),
     ("O07e", outputs.open_file, "$.file is of type _io.TextIOWrapper, which is not JSON data; return what it holds"),
     ("O07f", outputs.cycle, "$.a[1] leads back to $; return data without cycles"),
     ("O07g", outputs.instance, "$[1].mountain is of type "),
 ]
+CLOSED = {
+    outputs.generator,
+    outputs.endless_generator,
+    outputs.async_generator,
+    outputs.async_generator_of_a_coroutine,
+    outputs.begun_coroutine,
+}
 
 
 @each_tier
@@ -116,19 +125,66 @@ REFUSED = [
 def test_O07_what_is_no_data_is_refused_by_name_and_left_closed(
     tier: Tier, row: str, function: Any, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    plan = f"1. {function.__name__}({json.dumps(str(tmp_path))})\n2. fine()\n3. echo($1)\n4. join()"
-    tools = [in_tier(each, tier) for each in (function, outputs.fine, outputs.echo)]
-    outcomes = asyncio.run(outcomes_of(plan, tools))
+    assert refused(in_tier(function, tier), tmp_path).startswith(said)
+    gc.collect()
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / "closed").exists() == (function in CLOSED)
+    while outputs.KEPT:
+        assert not outputs.KEPT[-1].closed, "a file may be the tool's own, to be used again"
+        outputs.KEPT.pop().close()
+
+
+def refused(it: Any, folder: Path) -> str:
+    """Return how the value of a tool is refused, in a run that goes on."""
+    plan = f"1. {it.spec.name}({json.dumps(str(folder))})\n2. fine()\n3. echo($1)\n4. join()"
+    outcomes = asyncio.run(outcomes_of(plan, [it, *(in_tier(each, it.tier) for each in (outputs.fine, outputs.echo))]))
     failure = outcomes[1]
     assert isinstance(failure, Failed)
     assert (failure.error.kind, failure.error.type) == ("value", "NotJson")
-    assert failure.error.message.startswith(said)
-    assert outcomes[2] == Succeeded("fine")
+    assert (outcomes[2], outcomes[3]) == (Succeeded("fine"), Skipped(1))
+    return failure.error.message
+
+
+@pytest.mark.parametrize("tier", ["loop", "process"])
+def test_O07b_what_a_coroutine_has_begun_is_closed_on_its_loop(
+    tier: Tier, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = tool(isolate=tier)(outputs.async_generator_of_a_coroutine)
+    assert refused(it, tmp_path).startswith("$.rows is of type async_generator")
+    assert (tmp_path / "closed").exists()
+    assert capfd.readouterr().err == ""
+
+
+def test_O07b_it_is_closed_within_the_run(tmp_path: Path) -> None:
+    @tool
+    async def rows() -> Any:
+        return await outputs.async_generator_of_a_coroutine(str(tmp_path))
+
+    async def scenario() -> bool:
+        await scripted("1. rows()\n2. join()", tools=[rows]).arun("q")
+        return (tmp_path / "closed").exists()
+
+    assert asyncio.run(scenario()), "it was not left to the end of the loop"
+
+
+@each_tier
+@pytest.mark.parametrize(
+    "function",
+    [
+        outputs.goes_on,
+        outputs.goes_on_later,
+        outputs.coroutine_that_goes_on,
+        outputs.exits_when_closed,
+        outputs.cleanup_without_end,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python tells of them too
+def test_O07_what_will_not_be_closed_neither_hangs_nor_breaks_the_run(
+    tier: Tier, function: Any, tmp_path: Path
+) -> None:
+    assert "which is not JSON data" in refused(in_tier(function, tier), tmp_path)
+    assert (tmp_path / "closed").exists() == (function is outputs.exits_when_closed), "others are closed all the same"
     gc.collect()
-    assert "never awaited" not in capfd.readouterr().err
-    assert (tmp_path / "closed").exists() == (function in (outputs.generator, outputs.endless_generator))
-    while outputs.KEPT:
-        outputs.KEPT.pop().close()
 
 
 # O08

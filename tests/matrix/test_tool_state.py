@@ -3,6 +3,7 @@ what comes too late or twice is discarded and counted."""
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tenacity import wait_none
 from llmcompiler import Failed, Outcome, Succeeded, UsageError, tool
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.watchdog import ALLOWED_SECONDS
+from llmcompiler.journal.events import TaskEnded
 from llmcompiler.plan.tools import Tier
 from tests.execution.running import TIERS, in_tier, outcomes_of, scripted, seconds_until
 from tests.execution.tiers import eventually
@@ -165,6 +167,40 @@ async def _abandoned(it: Any, arguments: dict[str, Any], ended: asyncio.Event) -
     return told, executors.discarded
 
 
+def test_O14a_a_cancelled_run_does_not_hear_of_a_coroutine_that_swallowed_its_cancellation() -> None:
+    has_begun, may_end, has_ended = (asyncio.Event() for _ in range(3))
+
+    @tool
+    async def swallows() -> str:
+        has_begun.set()
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+        has_ended.set()
+        return "late"
+
+    agent = scripted("1. swallows()\n2. echo($1)\n3. join()", answers=(), tools=[swallows, outputs.echo])
+    executors, events = agent._means.workshop.executors, list[Any]()
+
+    async def follow() -> None:
+        async for event in agent.astream("q"):
+            events.append(event)
+
+    async def scenario() -> None:
+        run = asyncio.create_task(follow())
+        await has_begun.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert (executors.abandoned, executors.discarded) == (1, 0)
+        may_end.set()
+        await has_ended.wait()
+
+    asyncio.run(scenario())
+    assert (executors.abandoned, executors.discarded) == (0, 1)
+    assert not any(isinstance(event, TaskEnded) and event.outcome == Succeeded("late") for event in events)
+
+
 def test_O14a_in_a_thread_a_value_after_the_end_of_the_run_is_discarded_and_counted(tmp_path: Path) -> None:
     executors = Executors()
 
@@ -211,19 +247,57 @@ def test_O14a_a_run_that_was_cancelled_does_not_wait_and_hears_nothing(tier: Tie
     ],
 )
 def test_O14b_of_two_reports_of_a_process_one_counts_and_the_next_call_gets_its_own(reply: str, value: str) -> None:
-    tools = [in_tier(each, "process") for each in (outputs.reports_twice, outputs.fine)]
-
-    async def one_after_the_other() -> list[Outcome]:
-        executors, told = Executors(processes=1), asyncio.Queue[Outcome]()
-        outcomes = []
-        for it, arguments in zip(tools, [{"reply": reply}, {}], strict=True):
-            executors.start(it, arguments, told.put_nowait)
-            outcomes.append(await told.get())
-        executors.close()
-        return outcomes
-
+    calls = [(outputs.reports_twice, {"reply": reply}), (outputs.fine, {})]
     for _ in range(5):
-        assert asyncio.run(one_after_the_other()) == [Succeeded(value), Succeeded("fine")]
+        executors = Executors(processes=1)
+        assert asyncio.run(_one_after_the_other(executors, calls)) == [Succeeded(value), Succeeded("fine")]
+        assert executors.discarded == 1
+
+
+async def _one_after_the_other(executors: Executors, calls: Any, between: Any = lambda: None) -> list[Outcome]:
+    told, outcomes = asyncio.Queue[Outcome](), list[Outcome]()
+    for function, arguments in calls:
+        executors.start(in_tier(function, "process"), arguments, told.put_nowait)
+        outcomes.append(await told.get())
+        await asyncio.to_thread(between)
+    executors.close()
+    return outcomes
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_O14b_what_an_idle_process_reports_is_discarded_and_counted(times: int, tmp_path: Path) -> None:
+    executors = Executors(processes=1)
+    arguments = {"reply": '{"call": 2, "value": "forged"}', "folder": str(tmp_path), "times": times}
+    calls = [(outputs.reports_later, arguments), (outputs.fine, {})]
+
+    def reported() -> None:
+        (tmp_path / "go").touch()
+        seconds_until((tmp_path / "said").exists)
+
+    outcomes = asyncio.run(_one_after_the_other(executors, calls, reported))
+    assert outcomes == [Succeeded("true"), Succeeded("fine")], "also where it has guessed the number of the next call"
+    assert executors.discarded == times
+
+
+@pytest.mark.parametrize("tier", ["loop", "thread"])
+def test_O14b_of_two_reports_on_the_loop_or_in_a_thread_the_first_counts(tier: Tier) -> None:
+    """The outcome of a call is what its function returns, so only a tool that takes our frames apart can report twice."""
+    agent = scripted(
+        "1. reports_by_hand()\n2. echo($1)\n3. join()",
+        tools=[in_tier(each, tier) for each in (outputs.reports_by_hand, outputs.echo)],
+    )
+    executors = agent._means.workshop.executors
+
+    async def scenario() -> Any:
+        result = await agent.arun("q")
+        await asyncio.to_thread(seconds_until, lambda: executors.discarded)
+        return result
+
+    result = asyncio.run(scenario())
+    agent.close()
+    assert [result.tasks[id].outcome for id in (1, 2)] == [Succeeded("forged")] * 2
+    assert [event.id for event in result.events if isinstance(event, TaskEnded)] == [1, 2]
+    assert executors.discarded == 1
 
 
 @pytest.mark.parametrize("tier", ["loop", "thread"])

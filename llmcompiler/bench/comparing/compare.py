@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmcompiler.bench.comparing.contenders import Contender
-from llmcompiler.bench.comparing.endpoint import Counted, Endpoint
+from llmcompiler.bench.comparing.endpoint import Borrowed, Counted, Endpoint
 from llmcompiler.bench.comparing.record import ORACLE, Record, Setting
 from llmcompiler.bench.comparing.settings import PROFILES, Price, price_of
 from llmcompiler.bench.comparing.slowing import Slowness
@@ -65,7 +65,7 @@ class Comparison:
         tools = self.suite.tools(case, asked_by_tools)
         if self.setting.model == ORACLE:
             tools = slowness.slowed(tools)
-        agent = contender.agent(model, tools, limits=self.suite.limits, examples=self.suite.examples)
+        agent = contender.agent(Borrowed(model), tools, limits=self.suite.limits, examples=self.suite.examples)
         result, error = None, None
         try:
             result = await agent.arun(case.question)

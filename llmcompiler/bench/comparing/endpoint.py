@@ -79,6 +79,21 @@ class Real:
         return None
 
 
+class Borrowed:
+    """A model that its agent may ask and not close: the runs of a comparison share their connections."""
+
+    def __init__(self, model: Model) -> None:
+        self.secrets: frozenset[str] = getattr(model, "secrets", frozenset())
+        self._model = model
+
+    def __str__(self) -> str:
+        return str(self._model)
+
+    def stream(self, prompt: Prompt) -> AsyncIterator[Chunk | str]:
+        """Return the reply."""
+        return self._model.stream(prompt)
+
+
 class Counted:
     """A model that counts what is used of it: for tools that ask one themselves, which no run's usage tells of."""
 
