@@ -145,7 +145,7 @@ def demo(
 
     Runs on a recorded model unless OPENAI_API_KEY, OPENAI_BASE_URL, --base-url, --model or the file names a real one.
     """
-    from llmcompiler.demo.agents import demo_questions, slowed
+    from llmcompiler.demo import demo_questions, slowed
     from llmcompiler.demo.show import show_demo
 
     questions = demo_questions()

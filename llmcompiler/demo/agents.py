@@ -7,48 +7,21 @@ web would take.
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import yaml
-
-from llmcompiler._resources import bundled
-from llmcompiler.errors import UsageError
+from llmcompiler.demo.recording import DemoQuestion, recording
 from llmcompiler.models.model import Model
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.react import ReAct
-from llmcompiler.testing.server import ChatRequest, LoopbackServer, Reply, Timing
 from llmcompiler.toolkit.registry import Registry
 from llmcompiler.toolkit.tool import Tool
 
-TIMING = Timing(first_token=0.3, per_token=0.01)
 SEARCH_SECONDS = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class DemoQuestion:
-    """A question, what it shows, and the recorded replies by who asks: planner, joiner, react."""
-
-    number: int
-    name: str
-    shows: str
-    question: str
-    replies: dict[str, list[str]]
-
-
-def demo_questions() -> list[DemoQuestion]:
-    """Return the bundled questions."""
-    data = yaml.safe_load((bundled("configs") / "demo.questions.yaml").read_text(encoding="utf-8"))
-    roles = ("planner", "joiner", "react")
-    return [
-        DemoQuestion(number, row["name"], row["shows"], row["question"], {role: row[role] for role in roles})
-        for number, row in enumerate(data, 1)
-    ]
 
 
 def slowed(tools: Registry, seconds: float = SEARCH_SECONDS) -> Registry:
@@ -86,26 +59,3 @@ def demo_agents(question: DemoQuestion, tools: Registry, model: Model | None) ->
             stack.callback(agent.close)
         yield agents
 
-
-def recording(question: DemoQuestion, timing: Timing = TIMING) -> LoopbackServer:
-    """Return a server that replays the recorded replies to a question, with the timing of a hosted model."""
-    return LoopbackServer(_replayer(question), timing=timing)
-
-
-def _replayer(question: DemoQuestion) -> Callable[[ChatRequest], Reply]:
-    left = {role: list(replies) for role, replies in question.replies.items()}
-
-    def reply(request: ChatRequest) -> Reply:
-        role = _role(request.text)
-        if not left[role]:
-            raise UsageError(f"the recording of {question.name!r} has no further reply for the {role}")
-        return Reply(left[role].pop(0))
-
-    return reply
-
-
-def _role(text: str) -> str:
-    for words, role in (("You plan tool calls", "planner"), ("from the results of tool calls", "joiner")):
-        if words in text[:200]:
-            return role
-    return "react"

@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from llmcompiler.demo.agents import SEARCH_SECONDS, TIMING, DemoQuestion, demo_agents, is_slowed
+from llmcompiler.demo.agents import SEARCH_SECONDS, demo_agents, is_slowed
+from llmcompiler.demo.recording import TIMING, DemoQuestion
 from llmcompiler.models.model import Model
 from llmcompiler.observe.console import show_run
 from llmcompiler.strategies.result import RunResult

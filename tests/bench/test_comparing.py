@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from llmcompiler.bench.suites.planned import PLAN_CONTENDERS, PlanSuite
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.testing.server import LoggedRequest, LoopbackServer, Reply, Status, Timing
+from tests.cli.child import SECONDS, started
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 PLANNED = ("parallelqa", "hotpotqa", "movie", "bfcl")
@@ -332,3 +334,26 @@ def test_a_grid_of_a_real_model_is_refused() -> None:
     real = replace(request("bfcl", ["compiler"]), model=OpenAIModel("x", base_url="http://127.0.0.1:9/v1"))
     with pytest.raises(UsageError, match="grid"):
         grid.cells_of(real, lambda *told: None, lambda record: None)
+
+
+# --- where it runs
+
+
+def test_a_comparison_runs_inside_a_running_event_loop() -> None:
+    async def cell() -> list[Record]:
+        return session_of(Request(suite="webshop", contenders=["compiler"], count=1, tool_time=0.0)).run(lambda _: None)
+
+    assert [record.status for record in asyncio.run(cell())] == ["complete"]
+
+
+def test_ctrl_c_ends_a_comparison_and_keeps_its_records(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    asked = ["webshop", "--strategies", "react", "--n", "40", "--profile", "hosted_slow", "--at-once", "40"]
+    with started("bench", *asked, "--json", str(file)) as child:
+        while not (file.exists() and file.read_text(encoding="utf-8").endswith("\n")):
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        assert child.wait(SECONDS) == 1
+        assert child.stderr is not None
+        assert child.stderr.read().endswith("interrupted\n")
+    assert 1 <= len(read_records(file)) < 40

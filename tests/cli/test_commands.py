@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from llmcompiler import Plan, parse_plan
 from llmcompiler.cli import app
-from llmcompiler.demo.agents import demo_questions, recording
+from llmcompiler.demo.recording import demo_questions, recording
 from llmcompiler.joiner import read_decision
 from llmcompiler.testing.server import LoopbackServer, Reply, Status, Timing
 from tests.cli.child import run
@@ -23,7 +23,7 @@ MODEL = ("--model", "openai:any")
 
 @pytest.fixture
 def caps() -> Iterator[LoopbackServer]:
-    with recording(CAPS, Timing()) as server:
+    with recording(CAPS, timing=Timing()) as server:
         yield server
 
 

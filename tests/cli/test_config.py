@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from llmcompiler import parse_plan
 from llmcompiler.cli import app
-from llmcompiler.demo.agents import demo_questions, recording
+from llmcompiler.demo.recording import demo_questions, recording
 from llmcompiler.testing.server import LoopbackServer, Timing
 from tests.cli.child import ROOT, run
 from tests.config.conftest import CODE
@@ -242,7 +242,7 @@ def test_plan_and_its_options_go_before_the_file(folder: Path) -> None:
 
 def test_demo_runs_on_the_model_and_the_tools_of_a_file(folder: Path) -> None:
     question = demo_questions()[0]
-    with recording(question, Timing()) as server:
+    with recording(question, timing=Timing()) as server:
         names = ("knowledge.py::search", "calculate.py::calculate", "outbox.py::send_message")
         tools = ", ".join(f"{ROOT}/tools/{name}" for name in names)
         file = write(f'model: {{name: "openai:mine", base_url: "{server.base_url}"}}\ntools: [{tools}]')

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llmcompiler.demo.agents import demo_questions, recording
+from llmcompiler.demo.recording import demo_questions, recording
 from llmcompiler.testing.server import LoopbackServer, Timing
 from tests.cli.child import SECONDS, environment, run, started, terminal
 
@@ -113,7 +113,7 @@ def test_a_reader_that_has_enough_ends_the_demo_without_a_traceback() -> None:
 
 
 def test_a_reader_that_has_gone_before_the_json_ends_the_run_without_a_traceback() -> None:
-    with recording(QUESTIONS[1], Timing()) as server:
+    with recording(QUESTIONS[1], timing=Timing()) as server:
         env = environment(OPENAI_BASE_URL=server.base_url)
         with started("run", "--json", "--model", "openai:any", QUESTIONS[1].question, env=env) as child:
             assert child.stdout is not None
@@ -161,7 +161,7 @@ def test_ctrl_c_ends_a_run_as_json_at_once() -> None:
 
 
 def test_a_write_goes_to_the_outbox_that_the_environment_names(tmp_path: Path) -> None:
-    with recording(QUESTIONS[7], Timing()) as server:
+    with recording(QUESTIONS[7], timing=Timing()) as server:
         env = {"OPENAI_BASE_URL": server.base_url, "LLMCOMPILER_OUTBOX": str(tmp_path)}
         assert run("run", "--model", "openai:any", QUESTIONS[7].question, **env).returncode == 0
     written = [json.loads(line) for line in (tmp_path / "outbox.jsonl").read_text().splitlines()]

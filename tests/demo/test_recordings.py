@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +15,21 @@ import pytest
 from llmcompiler import (
     Failed,
     LLMCompiler,
-    ModelRetries,
+    Message,
     NotAPlan,
     OpenAIModel,
     PlanError,
+    Prompt,
     ReAct,
     RunResult,
     Skipped,
     Succeeded,
     parse_plan,
 )
-from llmcompiler.demo.agents import Agent, DemoQuestion, demo_agents, demo_questions, recording, slowed
-from llmcompiler.errors import RunFailed
+from llmcompiler.demo import demo_questions, slowed
+from llmcompiler.demo.agents import Agent, demo_agents
+from llmcompiler.demo.recording import DemoQuestion, recording
+from llmcompiler.errors import BadModelRequest
 from llmcompiler.journal.events import (
     PlanClosed,
     PlanStarted,
@@ -36,6 +41,7 @@ from llmcompiler.journal.events import (
 )
 from llmcompiler.models.provider import model_of
 from llmcompiler.testing.server import LoopbackServer, Timing
+from tests.cli.child import SECONDS, environment
 from tests.examples import EXAMPLE_TOOLS
 
 QUESTIONS = demo_questions()
@@ -60,7 +66,7 @@ class Replay:
 
 def replay(question: DemoQuestion, strategy: str, timing: Timing = AT_ONCE, search_seconds: float = 0.0) -> Replay:
     async def work() -> RunResult:
-        with recording(question, timing) as server:
+        with recording(question, timing=timing) as server:
             model = OpenAIModel("recorded", base_url=server.base_url, api_key="none")
             agent: Agent = STRATEGIES[strategy](model, slowed(EXAMPLE_TOOLS, search_seconds))
             try:
@@ -247,18 +253,51 @@ def test_with_a_server_of_the_users_the_demo_records_nothing_and_asks_it() -> No
         assert {request.request.model for request in server.requests} == {"own"}
 
 
-def test_a_recording_that_is_asked_too_often_says_so() -> None:
-    question = QUESTIONS[0]
-    with recording(question, AT_ONCE) as server:
+def test_a_recorded_question_may_be_planned_and_asked_again() -> None:
+    question = QUESTIONS[5]  # two plans
+    with recording(*QUESTIONS, timing=AT_ONCE) as server:
 
-        async def work() -> None:
+        async def work() -> list[str | None]:
             model = OpenAIModel("recorded", base_url=server.base_url, api_key="none")
-            agent = ReAct(model, EXAMPLE_TOOLS, retries=ModelRetries(retries=0))
-            await agent.arun(question.question)
-            with pytest.raises(RunFailed, match="has no further reply for the react"):
-                await agent.arun(question.question)
+            compiler, react = LLMCompiler(model, EXAMPLE_TOOLS), ReAct(model, EXAMPLE_TOOLS)
+            assert len(await compiler.plan(question.question)) == 3
+            return [(await agent.arun(question.question)).answer for agent in (compiler, compiler, react, react)]
 
-        asyncio.run(work())
+        answers = asyncio.run(work())
+    assert len(set(answers)) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("Question: How high is K3?", "none of the questions that it knows"),
+        (f"Question: {QUESTIONS[0].question}\nObservation: more than was recorded", "no further reply for the react"),
+    ],
+    ids=["another question", "further on than the recording"],
+)
+def test_what_was_not_recorded_is_refused_at_once(said: str, complaint: str) -> None:
+    async def ask(base_url: str) -> None:
+        model = OpenAIModel("recorded", base_url=base_url, api_key="none")
+        async for _ in model.stream(Prompt((Message("user", said),))):
+            pass
+
+    with recording(*QUESTIONS, timing=AT_ONCE) as server, pytest.raises(BadModelRequest, match=complaint):
+        asyncio.run(ask(server.base_url))
+
+
+def test_recordings_that_are_served_answer_until_the_process_ends() -> None:
+    code = """
+import os
+from llmcompiler import LLMCompiler, load_tools
+from llmcompiler.demo import demo_questions, serve_recordings
+os.environ["OPENAI_BASE_URL"] = serve_recordings()
+print(LLMCompiler("openai:any", load_tools("configs/demo.yaml")).run(demo_questions()[0].question).answer)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.strip() in QUESTIONS[0].replies["joiner"][0]
 
 
 def test_the_slowed_search_finds_what_the_search_finds() -> None:

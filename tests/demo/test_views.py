@@ -10,7 +10,7 @@ from rich.console import Console
 from tenacity import wait_fixed
 
 from llmcompiler import Limits, LLMCompiler, RunFailed, Usage, UsageError, tool
-from llmcompiler.demo.agents import demo_questions
+from llmcompiler.demo import demo_questions
 from llmcompiler.demo.show import show_demo
 from llmcompiler.journal.events import Event, RunEnded, TaskEnded, TaskPlanned, TaskRejected, TaskRetrying, TaskStarted
 from llmcompiler.models.provider import model_of

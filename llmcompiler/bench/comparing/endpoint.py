@@ -24,6 +24,10 @@ class Endpoint(Protocol):
         """Return the log of the latest run of a contender on a case; None where there is no log."""
         ...
 
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Oracles:
@@ -59,6 +63,9 @@ class _Oracular:
         self._told[user] = self._told.get(user, 0) + len(requests)
         return requests
 
+    async def aclose(self) -> None:
+        await self._model.aclose()
+
 
 def _user(contender: Contender, case: Case) -> str:
     return f"{contender.name}/{case.id}"
@@ -77,6 +84,11 @@ class Real:
     def requests(self, contender: Contender, case: Case) -> list[LoggedRequest] | None:
         """Return None: a real endpoint keeps its log to itself."""
         return None
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, where they are ours."""
+        if isinstance(self.shared, OpenAIModel):
+            await self.shared.aclose()
 
 
 class Borrowed:

@@ -1,12 +1,11 @@
 """A whole comparison as one command makes it: what is left to do, oracles or a real endpoint, records as they come."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llmcompiler.bench.comparing.compare import Comparison, Job, jobs_of
+from llmcompiler.bench.comparing.compare import Comparison, Job, Keep, jobs_of
 from llmcompiler.bench.comparing.contenders import Contender, contenders_of
 from llmcompiler.bench.comparing.endpoint import Endpoint, Real, oracles
 from llmcompiler.bench.comparing.record import ORACLE, Record, Setting, append, key_of, of_setting, read_records
@@ -14,6 +13,7 @@ from llmcompiler.bench.comparing.settings import DEFAULT_PROFILE, profile_of
 from llmcompiler.bench.suites.catalogue import suite_of
 from llmcompiler.bench.suites.suite import Case, Suite
 from llmcompiler.models.model import Model
+from llmcompiler.strategies.runner import run_sync
 
 AT_ONCE = 8
 
@@ -52,7 +52,10 @@ class Session:
     jobs: Sequence[Job] = ()
 
     def run(self, told: Callable[[Record], None]) -> list[Record]:
-        """Do what is left, tell each record, and return all of them. Interrupted, what was told is kept in the file."""
+        """Do what is left, tell each record, and return all of them. Interrupted, what was told is kept in the file.
+
+        Works inside a running event loop too (Jupyter).
+        """
 
         def keep(record: Record) -> None:
             self.records.append(record)
@@ -62,10 +65,15 @@ class Session:
 
         if self.jobs:
             with self._endpoint() as endpoint:
-                comparison = Comparison(self.suite, self.setting, endpoint)
-                asyncio.run(comparison.run(self.jobs, self.request.at_once, keep))
+                run_sync(self._work(endpoint, keep))
         order = {contender.name: place for place, contender in enumerate(self.contenders)}
         return sorted(self.records, key=lambda record: order[record.contender])
+
+    async def _work(self, endpoint: Endpoint, keep: Keep) -> None:
+        try:
+            await Comparison(self.suite, self.setting, endpoint).run(self.jobs, self.request.at_once, keep)
+        finally:
+            await endpoint.aclose()  # the private loop goes on after this
 
     def _endpoint(self) -> AbstractContextManager[Endpoint]:
         if self.request.model is not None:
