@@ -58,4 +58,3 @@ def demo_agents(question: DemoQuestion, tools: Registry, model: Model | None) ->
         for agent in agents.values():
             stack.callback(agent.close)
         yield agents
-

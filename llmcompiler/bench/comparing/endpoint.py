@@ -24,8 +24,8 @@ class Endpoint(Protocol):
         """Return the log of the latest run of a contender on a case; None where there is no log."""
         ...
 
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
+    def release(self) -> None:
+        """Let go of the connections."""
         ...
 
 
@@ -63,8 +63,8 @@ class _Oracular:
         self._told[user] = self._told.get(user, 0) + len(requests)
         return requests
 
-    async def aclose(self) -> None:
-        await self._model.aclose()
+    def release(self) -> None:
+        self._model.release()
 
 
 def _user(contender: Contender, case: Case) -> str:
@@ -85,10 +85,10 @@ class Real:
         """Return None: a real endpoint keeps its log to itself."""
         return None
 
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop, where they are ours."""
+    def release(self) -> None:
+        """Let go of the connections, where they are ours."""
         if isinstance(self.shared, OpenAIModel):
-            await self.shared.aclose()
+            self.shared.release()
 
 
 class Borrowed:

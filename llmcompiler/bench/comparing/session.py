@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llmcompiler.bench.comparing.compare import Comparison, Job, Keep, jobs_of
+from llmcompiler.bench.comparing.compare import Comparison, Job, jobs_of
 from llmcompiler.bench.comparing.contenders import Contender, contenders_of
 from llmcompiler.bench.comparing.endpoint import Endpoint, Real, oracles
 from llmcompiler.bench.comparing.record import ORACLE, Record, Setting, append, key_of, of_setting, read_records
@@ -65,15 +65,13 @@ class Session:
 
         if self.jobs:
             with self._endpoint() as endpoint:
-                run_sync(self._work(endpoint, keep))
+                try:
+                    comparison = Comparison(self.suite, self.setting, endpoint)
+                    run_sync(comparison.run(self.jobs, self.request.at_once, keep))
+                finally:
+                    endpoint.release()  # the private loop goes on after this
         order = {contender.name: place for place, contender in enumerate(self.contenders)}
         return sorted(self.records, key=lambda record: order[record.contender])
-
-    async def _work(self, endpoint: Endpoint, keep: Keep) -> None:
-        try:
-            await Comparison(self.suite, self.setting, endpoint).run(self.jobs, self.request.at_once, keep)
-        finally:
-            await endpoint.aclose()  # the private loop goes on after this
 
     def _endpoint(self) -> AbstractContextManager[Endpoint]:
         if self.request.model is not None:
