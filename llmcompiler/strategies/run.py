@@ -81,6 +81,7 @@ class Run:
         self.on_blocked = self.blocked.append
         self._means = means
         self._usage: dict[str, Usage] = {}
+        self._tokens = 0  # as far as they were told; the totals are unknown as soon as one request did not tell
         self._pieces = 0  # pieces of replies whose tokens no usage has told yet
         self._background: set[asyncio.Task[None]] = set()
 
@@ -139,8 +140,7 @@ class Run:
         if limit is None:
             return
         # A piece of text is at least one token; providers tell the true number only at the end.
-        known = sum((use.input_tokens or 0) + (use.output_tokens or 0) for use in self._usage.values())
-        if known + self._pieces > limit:
+        if self._tokens + self._pieces > limit:
             raise LimitReached(f"the run may use {limit} tokens", limit="tokens")
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -163,3 +163,4 @@ class Run:
 
     def _count(self, purpose: str, usage: Usage) -> None:
         self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
+        self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
