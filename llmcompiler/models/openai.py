@@ -210,7 +210,7 @@ class _Client:
             yield
         finally:
             self._forget()
-            await self.sdk.close()
+            await self._close()
 
     def enter(self) -> None:
         """A reply begins."""
@@ -232,8 +232,16 @@ class _Client:
             del self._clients[self._loop]
 
     def _close_if_unused(self) -> None:
-        if self._is_released and not self._replies and self._closing is None:
-            self._closing = self._loop.create_task(self._guard.aclose())
+        if self._is_released and not self._replies:
+            self._close()
+
+    def _close(self) -> "asyncio.Task[None]":
+        """Close the connections; return the task that does it, also the second time."""
+        if self._closing is None:
+            self._closing = asyncio.Task(self.sdk.close(), loop=self._loop)
+            # Not in asyncio's register: at its end asyncio.run would cancel it half way. The guard waits for it.
+            asyncio.tasks._unregister_task(self._closing)
+        return self._closing
 
 
 def _checked(base_url: str | None, where: str) -> str | None:

@@ -46,6 +46,20 @@ def test_close_on_the_loop_itself_ends_them_while_the_loop_goes_on() -> None:
         asyncio.run(scenario(server))
 
 
+def test_close_just_before_the_loop_ends_closes_them_whole(server: LoopbackServer) -> None:
+    async def scenario(steps: int) -> None:
+        model = model_at(server)
+        await asyncio.gather(*(ask(model) for _ in range(3)))
+        model.release()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+    for steps in range(12):  # so that the end of the loop meets the closing wherever it stands
+        asyncio.run(scenario(steps))
+        gc.collect()  # which would tell of a transport that was left open
+        seconds_until(lambda: is_closed(server))
+
+
 def test_a_reply_that_is_read_comes_to_its_end_and_its_connection_is_closed_then() -> None:
     slow = Reply(ANSWER, timing=Timing(first_token=0.3))
 
