@@ -79,6 +79,15 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Connected(Protocol):
+    """A model that keeps connections, which nobody needs for the time being."""
+
+    def release(self) -> None:
+        """Close those that are idle, the others once they are; return at once, in any thread."""
+        ...
+
+
 def writable(text: str) -> str:
     """Return text without lone surrogates: JSON's escapes can carry one, and no text that holds it could be sent on."""
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -64,8 +64,8 @@ class OpenAIModel:
         beside = said.pop("extra_body", None) or {}
         self._fields = {**said, **beside}
         _import_soon()
-        # Connections belong to the event loop that opened them; each client has a guard that closes it with its loop.
-        self._clients: dict[asyncio.AbstractEventLoop, tuple[openai.AsyncOpenAI, AsyncGenerator[None, None]]] = {}
+        # Connections belong to the event loop that opened them.
+        self._clients: dict[asyncio.AbstractEventLoop, _Client] = {}
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self._base_url!r})"
@@ -84,10 +84,11 @@ class OpenAIModel:
 
         client = await self._client()
         events = EventStream()
+        client.enter()
         try:
             # Not `chat.completions.create`: it searches each of its parameters for something to convert, takes by name only
             # what OpenAI's own servers know, and costs a quarter of the whole request.
-            stream = await client.post(
+            stream = await client.sdk.post(
                 "/chat/completions",
                 cast_to=object,
                 body=self._body(prompt),
@@ -114,35 +115,33 @@ class OpenAIModel:
                 raise StreamCut(f"{self}: the stream broke off: {error or type(error).__name__}") from error
         finally:
             self.skipped_events += events.skipped
+            client.leave()
         if not events.is_finished:
             unread = f"; {events.skipped} events could not be read" if events.skipped else ""
             raise StreamCut(f"{self}: the stream ended before it said that it was finished{unread}")
 
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop; otherwise that happens when the loop ends."""
-        entry = self._clients.get(asyncio.get_running_loop())
-        if entry is not None:
-            await entry[1].aclose()
+    def release(self) -> None:
+        """Let go of all connections: each event loop closes its own, those in use once their replies have ended.
 
-    async def _client(self) -> "openai.AsyncOpenAI":
+        Returns at once, in any thread. Whoever asks again gets new ones; without this they are closed when the loop ends.
+        """
+        for loop, client in list(self._clients.items()):
+            try:
+                loop.call_soon_threadsafe(client.release)
+            except RuntimeError:  # it was closed, and its connections with it
+                self._clients.pop(loop, None)
+
+    async def _client(self) -> "_Client":
         loop = asyncio.get_running_loop()
-        if loop not in self._clients:
+        client = self._clients.get(loop)
+        if client is None:
             import openai
 
             timeout = openai.Timeout(None, connect=self._connect)
-            client = openai.AsyncOpenAI(api_key=self._key, base_url=self._base_url, timeout=timeout, max_retries=0)
-            guard = self._guard(client)
-            self._clients[loop] = client, guard
-            await anext(guard)
-        return self._clients[loop][0]
-
-    async def _guard(self, client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
-        # asyncio.run ends the async generators of a loop before it closes it: the one chance to close connections there.
-        try:
-            yield
-        finally:
-            del self._clients[asyncio.get_running_loop()]
-            await client.close()
+            sdk = openai.AsyncOpenAI(api_key=self._key, base_url=self._base_url, timeout=timeout, max_retries=0)
+            client = self._clients[loop] = _Client(sdk, self._clients)
+            await client.begin()
+        return client
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -154,6 +153,64 @@ class OpenAIModel:
         if prompt.stop:
             body["stop"] = list(prompt.stop)
         return {**body, **self._fields}
+
+
+class _Client:
+    """The SDK's client on one event loop, closed when it was released and no reply is read any more, or with its loop."""
+
+    def __init__(
+        self, sdk: "openai.AsyncOpenAI", clients: "MutableMapping[asyncio.AbstractEventLoop, _Client]"
+    ) -> None:
+        self.sdk = sdk
+        self._clients = clients
+        self._loop = asyncio.get_running_loop()
+        self._replies = 0
+        self._is_released = False
+        self._guard = self._until_closed()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Make sure that the connections are closed with the loop."""
+        await anext(self._guard)
+
+    async def _until_closed(self) -> AsyncGenerator[None, None]:
+        # asyncio.run ends the async generators of a loop before it closes it: the one chance to close connections there.
+        try:
+            yield
+        finally:
+            self._forget()
+            await self._close()
+
+    def enter(self) -> None:
+        """A reply begins."""
+        self._replies += 1
+
+    def leave(self) -> None:
+        """A reply is over."""
+        self._replies -= 1
+        self._close_if_unused()
+
+    def release(self) -> None:
+        """Serve no further replies. Called on the loop."""
+        self._forget()
+        self._is_released = True
+        self._close_if_unused()
+
+    def _forget(self) -> None:
+        if self._clients.get(self._loop) is self:
+            del self._clients[self._loop]
+
+    def _close_if_unused(self) -> None:
+        if self._is_released and not self._replies:
+            self._close()
+
+    def _close(self) -> "asyncio.Task[None]":
+        """Close the connections; return the task that does it, also the second time."""
+        if self._closing is None:
+            self._closing = asyncio.Task(self.sdk.close(), loop=self._loop)
+            # Not in asyncio's register: at its end asyncio.run would cancel it half way. The guard waits for it.
+            asyncio.tasks._unregister_task(self._closing)
+        return self._closing
 
 
 def _checked(base_url: str | None, where: str) -> str | None:

@@ -10,7 +10,7 @@ from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.journal.events import Event
-from llmcompiler.models.model import Model
+from llmcompiler.models.model import Connected, Model
 from llmcompiler.strategies import runner
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Means, Run
@@ -39,6 +39,7 @@ class Agent(ABC):
         processes: int,
     ) -> None:
         self.registry = registry_of(tools)
+        self._models = tuple(models)
         self._means = Means(
             workshop=Workshop(self.registry, Executors(threads=threads, processes=processes)),
             limits=limits or Limits(),
@@ -95,5 +96,11 @@ class Agent(ABC):
         return AgentRunnable(self)
 
     def close(self) -> None:
-        """Release idle processes. Nothing of an agent that is not closed keeps the interpreter from exiting."""
+        """Release idle processes, and connections of the models as soon as they are idle. Takes 0.2 s at most.
+
+        Nothing of an agent that is not closed keeps the interpreter from exiting.
+        """
         self._means.workshop.executors.close()
+        for model in self._models:
+            if isinstance(model, Connected):
+                model.release()

@@ -67,6 +67,11 @@ class LoopbackServer:
         """The requests that arrived so far, in that order, as they stand now; later reading gives newer records."""
         return self._log.requests
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open at this moment."""
+        return len(self._peers)
+
     def wait_until(
         self, condition: Callable[[list[LoggedRequest]], object], timeout: float = 5.0
     ) -> list[LoggedRequest]:
