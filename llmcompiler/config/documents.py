@@ -26,6 +26,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]  # the way to a part of the data: key
 
 _INT = re.compile(r"[+-]?(?:0|[1-9][0-9]*)", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_KEY = re.compile(r"\s+[\w-]+")  # the first of its line
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _MAX_DIGITS = 300
@@ -113,7 +114,7 @@ def read_text(text: str, document: Document) -> None:
         mark = error.problem_mark or error.context_mark
         place = Place(1, 1) if mark is None else Place(mark.line + 1, mark.column + 1)
         said = " ".join(part for part in (error.problem, error.context) if part)
-        document.complain_at(place, f"this is no YAML: {said}{_tab_hint(text, place)}")
+        document.complain_at(place, f"this is no YAML: {said}{_hint(text, place, error.problem or '')}")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)
@@ -139,9 +140,18 @@ def _text(file: Path, document: Document) -> str | None:
         return None
 
 
-def _tab_hint(text: str, place: Place) -> str:
-    line = text.splitlines()[place.line - 1 : place.line]
-    return "; use spaces, not tabs" if line and line[0][place.column - 1 :].startswith("\t") else ""
+def _hint(text: str, place: Place, problem: str) -> str:
+    """Return what would do, as far as it can be told from where YAML could not go on."""
+    [line] = text.splitlines()[place.line - 1 : place.line] or [""]
+    before, rest = line[: place.column - 1], line[place.column - 1 :]
+    if rest.startswith("\t"):
+        return "; use spaces, not tabs"
+    if problem.startswith("sequence entries") and before.strip():
+        return "; a list begins in a line of its own"
+    is_key = problem.startswith("mapping values") and _KEY.fullmatch(before)
+    if is_key or problem.startswith(("expected <block end>", "expected '<document start>'")):
+        return "; the items of one list begin in one column, and so do the keys of one mapping"
+    return ""
 
 
 class _Stop(Exception):

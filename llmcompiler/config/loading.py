@@ -116,7 +116,10 @@ def inspect_config(path: str | Path, *, allow_code: AllowCode = ()) -> Inspectio
 
 
 def find_config(path: str | Path) -> Path:
-    """Return the file at a path; one under `configs/` that is not there is looked for among the bundled ones."""
+    """Return the file at a path; one under `configs/` that is not there is looked for among the bundled ones.
+
+    Raises `UsageError` if there is none, or a folder.
+    """
     file = Path(path)
     try:
         if file.exists() and not file.is_dir():  # a pipe is welcome, as of `--config <(...)`
@@ -128,6 +131,10 @@ def find_config(path: str | Path) -> Path:
     may_be_bundled = file.parent in (Path("configs"), Path())
     if may_be_bundled and file.name in names:
         return folder / file.name
+    if file.is_dir():
+        within = sorted(str(found) for found in file.glob("*.y*ml") if found.is_file())
+        holds = f"it holds {', '.join(within[:3])}" if within else "it holds no YAML file"
+        raise UsageError(f"{file} is a folder, and a file is needed; {holds}")
     near = {found.name for found in file.parent.glob("*.y*ml")}.union(names if may_be_bundled else ())
     raise UsageError(f"there is no file {file}; {did_you_mean(file.name, sorted(near))}".rstrip("; "))
 

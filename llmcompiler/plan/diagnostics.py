@@ -29,12 +29,28 @@ class Diagnostic:
     task_id: int | None = None
 
 
+_ALIKE = 0.5  # of 1, by difflib's ratio
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return up to `count` known names that look like `name`, the likeliest first."""
-    names = sorted(known)
-    folded = {known_name.casefold(): known_name for known_name in reversed(names)}
-    close = difflib.get_close_matches(name.casefold(), folded, n=count, cutoff=0.5)
-    return [folded[match] for match in close]
+    """Return up to `count` known names that look like `name`, in whatever case, the likeliest first.
+
+    Of names that are equally alike, the one that begins with more of `name` comes first, then alphabetical order decides.
+    """
+    wanted = name.casefold()
+    matcher = difflib.SequenceMatcher(b=wanted)
+    ranked = []
+    for candidate in set(known):
+        folded = candidate.casefold()
+        matcher.set_seq1(folded)
+        if matcher.real_quick_ratio() < _ALIKE or matcher.quick_ratio() < _ALIKE:  # which cost less
+            continue
+        ranked.append((-matcher.ratio(), -_same_beginning(wanted, folded), candidate))
+    return [candidate for likeness, _, candidate in sorted(ranked)[:count] if -likeness >= _ALIKE]
+
+
+def _same_beginning(one: str, other: str) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -83,7 +83,7 @@ class Allowed:
                 how = (
                     f"{meant[0]} allows a package; the folder is {meant[0]}/"
                     if meant
-                    else _how(str(source.path.parent))
+                    else _how(_as_typed(source.path.parent))
                 )
                 raise CodeNotAllowed(f"{source.path} is not in allowed code; {how}")
         elif not self.has_module(source.module):
@@ -104,6 +104,12 @@ class Allowed:
 
 def _how(place: str) -> str:
     return f'allow it with allow_code=["{place}"] (--allow-code {place}) if you trust it'
+
+
+def _as_typed(folder: Path) -> str:
+    """Return a folder as one would name it: what lies below the current one relative to that, with its slash."""
+    here = Path.cwd()
+    return f"{folder.relative_to(here)}/" if folder.is_relative_to(here) else str(folder)
 
 
 def _is_path(place: str | Path) -> bool:

@@ -118,7 +118,7 @@ def test_check_names_the_code_that_is_not_allowed_and_imports_none_of_it(folder:
     assert done.stdout.startswith("agent.yaml: 2 tools from code that is not allowed\n")
     assert [line.partition(": ")[2] for line in done.stderr.splitlines()] == [
         f"tools[0]: {folder}/bad/tripwire.py is not in allowed code; "
-        f'allow it with allow_code=["{folder}/bad"] (--allow-code {folder}/bad) if you trust it',
+        'allow it with allow_code=["bad/"] (--allow-code bad/) if you trust it',
         'tools[1]: os is not allowed code; allow it with allow_code=["os"] (--allow-code os) if you trust it',
     ]
     assert list(folder.rglob("*.imported")) == []
@@ -177,7 +177,7 @@ def test_names_of_a_file_cannot_color_the_terminal(folder: Path) -> None:
     ("args", "said"),
     [
         (["check", "nowhere.yaml"], "there is no file nowhere.yaml; did you mean"),
-        (["check", "."], "there is no file ."),
+        (["check", "."], "error: . is a folder, and a file is needed; it holds agent.yaml, empty.yaml, keyless.yaml"),
         (["check"], "Missing argument 'file'"),
         (["check", "demo.yaml", "--allow-code", "./nowhere"], "allow_code names nowhere, which does not exist"),
         (["run", "--config", "nowhere.yaml", "q"], "there is no file nowhere.yaml"),

@@ -226,12 +226,25 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert [problem.message for problem in document.problems] == ["the file cannot be read: No such file or directory"]
 
 
-@pytest.mark.parametrize("path", ["nowhere.yaml", ".", "configs", "a\0b.yaml", "x" * 5000, "nowhere/demo.yaml", ""])
+@pytest.mark.parametrize("path", ["nowhere.yaml", "a\0b.yaml", "x" * 5000, "nowhere/demo.yaml"])
 def test_without_a_file_there_is_nothing_to_check(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "configs").mkdir()
     with pytest.raises(UsageError, match=r"there is no file|is no path"):
         load_tools(path)
+
+
+@pytest.mark.parametrize("path", [".", "", "configs", "configs/", "configs/more.yaml"])
+def test_a_folder_is_told_with_the_files_in_it(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs" / "more.yaml").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r" is a folder, and a file is needed; it holds no YAML file$"):
+        load_tools(path)
+    for name in ("b.yml", "a.yaml", "d.yaml", "c.yaml", "no.txt"):
+        (tmp_path / path / name).touch()
+    with pytest.raises(UsageError) as told:
+        load_tools(path)
+    holds = ", ".join(str(Path(path) / name) for name in ("a.yaml", "b.yml", "c.yaml"))
+    assert str(told.value) == f"{Path(path)} is a folder, and a file is needed; it holds {holds}"
 
 
 def test_the_nearest_bundled_file_is_named_and_one_is_found_without_its_folder(

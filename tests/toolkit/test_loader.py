@@ -227,6 +227,23 @@ def test_a_folder_that_was_given_as_a_package_is_told(tmp_path: Path, monkeypatc
     assert not list(tmp_path.rglob("*.ran"))
 
 
+@pytest.mark.parametrize(
+    ("here", "typed"),
+    [(".", "tools/deep/"), ("tools", "deep/"), ("tools/deep", "./"), ("other", "{folder}/tools/deep")],
+)
+def test_the_folder_to_allow_is_told_as_one_would_type_it_and_is_taken_so(
+    here: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "tools" / "deep" / "good.py", TRIPWIRE)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / here)
+    typed = typed.format(folder=tmp_path)
+    with pytest.raises(CodeNotAllowed) as told:
+        load(Source("f", file), Allowed([]))
+    assert f'allow it with allow_code=["{typed}"] (--allow-code {typed}) if you trust it' in str(told.value)
+    assert load(Source("f", file), Allowed([typed])).__name__ == "f"
+
+
 def test_links_that_lead_in_a_circle_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.py").symlink_to(tmp_path / "b.py")
     (tmp_path / "b.py").symlink_to(tmp_path / "a.py")
