@@ -33,7 +33,7 @@ def contenders_named(suite: str, names: str | None) -> list[str]:
 def known_suite(name: str) -> str:
     """Return the name of a suite. Raises `UsageError` with the nearest names."""
     known = [*SUITES, "overhead", "fetch"]
-    if name not in known:
+    if name.partition(":")[0] not in known:
         raise UsageError(f"there is no suite {name!r}; {did_you_mean(name, known)}")
     return name
 

@@ -357,3 +357,26 @@ def test_ctrl_c_ends_a_comparison_and_keeps_its_records(tmp_path: Path) -> None:
         assert child.stderr is not None
         assert child.stderr.read().endswith("interrupted\n")
     assert 1 <= len(read_records(file)) < 40
+
+
+# --- a suite of a size
+
+
+def test_a_tree_of_fewer_kept_states_visits_fewer_nodes() -> None:
+    calls = []
+    for name in ("game24:1", "game24:2"):
+        suite = suite_of(name)
+        assert suite.name == name
+        records = answered(suite, suite.cases(DATA, 1), ["compiler", "tree_parallel"])
+        assert [record.status for record in records] == ["complete", "complete"]
+        calls.append([record.requests for record in sorted(records, key=lambda record: record.contender)])
+    (few_planned, few), (many_planned, many) = calls
+    assert few < many
+    assert few_planned - few == many_planned - many == 5  # three plans and two replans against nothing
+    assert suite_of("game24:5").name == "game24"
+
+
+@pytest.mark.parametrize("name", ["game24:0", "game24:x", "game24:", "game24:21", "movie:3"])
+def test_a_size_that_a_suite_cannot_have_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="game24:1 to game24:20"):
+        suite_of(name)

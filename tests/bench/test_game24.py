@@ -60,7 +60,7 @@ class Played:
 
 async def solved(contender: str, case: Case, model: Model) -> RunResult:
     tools = SUITE.tools(case, model)
-    agent = CONTENDERS[contender].agent(model, tools, limits=SUITE.limits, examples=SUITE.examples)
+    agent = CONTENDERS[contender].agent(model, tools, SUITE)
     return await agent.arun(case.question)
 
 

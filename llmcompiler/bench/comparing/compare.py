@@ -65,7 +65,7 @@ class Comparison:
         tools = self.suite.tools(case, asked_by_tools)
         if self.setting.model == ORACLE:
             tools = slowness.slowed(tools)
-        agent = contender.agent(Borrowed(model), tools, limits=self.suite.limits, examples=self.suite.examples)
+        agent = contender.agent(Borrowed(model), tools, self.suite)
         result, error = None, None
         try:
             result = await agent.arun(case.question)

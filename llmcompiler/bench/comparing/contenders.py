@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from llmcompiler.bench.suites.suite import Suite
 from llmcompiler.errors import UsageError
-from llmcompiler.execution.limits import Limits
 from llmcompiler.models.model import Model
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.strategies.agent import Agent
@@ -24,13 +24,13 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
     sequential: bool = False
 
-    def agent(self, model: Model, tools: Sequence[Tool[..., Any]], *, limits: Limits, examples: str | None) -> Agent:
-        """Return the agent; `examples` are shown to those that take any."""
-        options = dict(self.options)
-        if self.strategy == "compiler" and examples is not None:
-            options["examples"] = examples
+    def agent(self, model: Model, tools: Sequence[Tool[..., Any]], suite: Suite) -> Agent:
+        """Return the agent for a suite, whose examples are shown to those that take any."""
+        options = {**self.options, **suite.options.get(self.strategy, {})}
+        if self.strategy == "compiler" and suite.examples is not None:
+            options["examples"] = suite.examples
         make: Any = STRATEGIES[self.strategy]
-        agent: Agent = make(model, tools, limits=limits, **options)
+        agent: Agent = make(model, tools, limits=suite.limits, **options)
         return agent
 
 

@@ -55,6 +55,7 @@ class PlanSuite:
     limits: Limits = field(default_factory=Limits)
     published: Mapping[str, float] = field(default_factory=dict)
     contenders: Sequence[str] = PLAN_CONTENDERS
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def cases(self, folder: Path | None, count: int | None) -> Sequence[Case]:
         """Return the questions. Raises `UsageError`, which says where the data are to be had."""

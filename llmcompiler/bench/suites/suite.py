@@ -44,14 +44,15 @@ class Suite(Protocol):
 
     seconds: how long a call of each tool takes in the mean (the comparison slows the tools down by that much), under `"*"`
     for those that are not named; without either a tool takes what it takes. examples: the bundled set that the planner is
-    shown, None for the general one. contenders: those that it has an oracle for. published: speed-ups over the baseline
-    that the paper reports, as cited (second-hand).
+    shown, None for the general one. options: of strategies, by their names. contenders: those that it has an oracle for.
+    published: speed-ups over the baseline that the paper reports, as cited (second-hand).
     """
 
     name: str
     seconds: Mapping[str, float]
     examples: str | None
     limits: Limits
+    options: Mapping[str, Mapping[str, Any]]
     contenders: Sequence[str]
     published: Mapping[str, float]
 

@@ -1,7 +1,7 @@
 """The suite: puzzles, tools that ask the model, a score by our own evaluator, and the ideal model for each contender.
 
 A depth of the tree is one step of arithmetic, three of them a puzzle. Each contender visits the same states: one proposal
-for every state kept, one verdict for every state proposed, the best five kept. What differs is who orders the calls.
+for every state kept, one verdict for every state proposed, the best `breadth` kept. What differs is who orders the calls.
 """
 
 import csv
@@ -14,7 +14,7 @@ from llmcompiler.bench.data_folder import read_data
 from llmcompiler.bench.suites.game24.expressions import value_of
 from llmcompiler.bench.suites.game24.oracle import GameOracle
 from llmcompiler.bench.suites.game24.states import TARGET, left_of
-from llmcompiler.bench.suites.game24.tools import EVALUATE_CUE, PROPOSE_CUE, game_tools
+from llmcompiler.bench.suites.game24.tools import BREADTH, EVALUATE_CUE, PROPOSE_CUE, game_tools
 from llmcompiler.bench.suites.suite import Case, Oracle
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
@@ -34,12 +34,16 @@ _NAMED = re.compile(r"\s*answer\s*:", re.IGNORECASE)
 class Game24:
     """Four numbers, and an expression of them that is 24."""
 
-    name = "game24"
     seconds: Mapping[str, float] = {}  # propose and evaluate take what the model takes
     examples = "game24"
     limits = Limits(parallel_tasks=64, replans=3)  # a level is 40 calls, three depths are two replans
     contenders: Sequence[str] = ("compiler", "compiler_batch", "tree", "tree_parallel")
     published: Mapping[str, float] = {"tree": 1.0, "compiler": 2.89}
+
+    def __init__(self, breadth: int = BREADTH) -> None:
+        self.name = "game24" if breadth == BREADTH else f"game24:{breadth}"
+        self.options: Mapping[str, Mapping[str, Any]] = {"tree": {"breadth": breadth}}
+        self._breadth = breadth
 
     def cases(self, folder: Path | None, count: int | None) -> list[Case]:
         """Return the first `count` of the paper's 100 puzzles, all of them unless given; more are the file's, in order.
@@ -66,12 +70,12 @@ class Game24:
         """Return the ideal model for one contender. Raises `UsageError`, which names those that there are."""
         if contender not in self.contenders:
             raise UsageError(f"{self.name} has no oracle for {contender}; there are {', '.join(self.contenders)}")
-        return GameOracle(tuple(case.question for case in cases))
+        return GameOracle(tuple(case.question for case in cases), self._breadth)
 
 
-def game24_suite() -> Game24:
-    """Return the suite."""
-    return Game24()
+def game24_suite(breadth: int = BREADTH) -> Game24:
+    """Return the suite; breadth: states kept of each level, by which the number of nodes grows."""
+    return Game24(breadth)
 
 
 def is_right(question: str, answer: str) -> bool:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from llmcompiler.bench.serving import is_planner
 from llmcompiler.bench.suites.game24.solver import steps_from, way_from
 from llmcompiler.bench.suites.game24.states import TARGET, expression_of, left_of, number_text
-from llmcompiler.bench.suites.game24.tools import BREADTH, EVALUATE_CUE, PROPOSE_CUE
+from llmcompiler.bench.suites.game24.tools import EVALUATE_CUE, PROPOSE_CUE
 from llmcompiler.strategies.rounds import END_OF_RESPONSE
 from llmcompiler.testing.server import ChatRequest, Reply
 
@@ -28,9 +28,10 @@ _LINES = re.compile(r'^Lines: (".*")$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class GameOracle:
-    """Plays the model for these questions, to any contender."""
+    """Plays the model for these questions, to any contender; of each level the best `breadth` states are kept."""
 
     questions: tuple[str, ...]
+    breadth: int
 
     def reply(self, request: ChatRequest) -> Reply:
         """Return what an ideal model says. Raises `LookupError` for a request about another question."""
@@ -43,7 +44,7 @@ class GameOracle:
         if question is None:
             raise LookupError("the request asks none of the oracle's questions")
         if is_planner(request):
-            return Reply(_plan(question, asked))
+            return Reply(_plan(question, asked, self.breadth))
         if END_OF_RESPONSE in request.stop:
             return Reply(f"Action: {_decision(asked)}")
         return Reply(_answer(json.loads(line) for line in _LINES.findall(asked)))
@@ -72,7 +73,7 @@ def _verdict(numbers: tuple[Fraction, ...]) -> Iterator[str]:
     yield "impossible" if way is None else "sure"
 
 
-def _plan(question: str, asked: str) -> str:
+def _plan(question: str, asked: str, breadth: int) -> str:
     """Return the plan of one depth: propose from each state, judge each proposal, select."""
     first = int((_FIRST_ID.findall(asked) or ["1"])[-1])
     selected = _selected(asked)
@@ -85,7 +86,7 @@ def _plan(question: str, asked: str) -> str:
     values = range(proposals.stop, proposals.stop + len(sources))
     lines = [f"{id}. propose({source})" for id, source in zip(proposals, sources, strict=True)]
     lines += [f"{value}. evaluate(${id})" for id, value in zip(proposals, values, strict=True)]
-    lines += [f"{values.stop}. select({_refs(proposals)}, {_refs(values)}, {BREADTH})", f"{values.stop + 1}. join()"]
+    lines += [f"{values.stop}. select({_refs(proposals)}, {_refs(values)}, {breadth})", f"{values.stop + 1}. join()"]
     return "\n".join(lines)
 
 

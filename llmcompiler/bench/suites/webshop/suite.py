@@ -31,6 +31,7 @@ class WebShop:
     seconds: Mapping[str, float] = MappingProxyType({"search": 0.3, "view": 0.2, "buy": 0.2})
     examples = "webshop"
     limits = Limits()
+    options: Mapping[str, Mapping[str, Any]] = {}
     contenders: Sequence[str] = tuple(ORACLES)
     # Seconds of gpt-3.5-turbo: ReAct 5.98, the compiler 10.48, LATS 1066 (another paper's machines).
     published: Mapping[str, float] = MappingProxyType({"react": 1.0, "compiler": 0.57, "tree_search": 0.006})
