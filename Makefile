@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup demo test check format bench notebooks notebooks-update clean
 
 help:
 	@echo "make demo    a question answered by the compiler and by a sequential loop, offline"
@@ -12,6 +12,8 @@ help:
 	@echo "make check   format, lint, types, imports"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make bench   the measurements of the README"
+	@echo "make notebooks         runs all notebooks, offline; nothing is rewritten"
+	@echo "make notebooks-update  the same, and keeps the new outputs"
 
 setup: $(STAMP)
 
@@ -20,7 +22,7 @@ $(STAMP): pyproject.toml
 	  (echo "llmcompiler needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench,notebook]'
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -41,6 +43,13 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/llmcompiler bench overhead
+
+# Without a key, whatever the environment holds: offline, and at nobody's cost.
+notebooks: $(STAMP)
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL $(BIN)/python notebooks/run.py
+
+notebooks-update: $(STAMP)
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL $(BIN)/python notebooks/run.py --update
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Runs notebooks top to bottom, each in a kernel of its own; the first cell that fails or takes too long ends it.
+"""Runs notebooks top to bottom, each in a kernel of its own; a cell that fails or takes too long ends it with an error.
 
 python notebooks/run.py [--update] [NOTEBOOK ...]: all notebooks unless some are named. Without --update no file changes;
 with it the new outputs take the place of the old ones, without times and versions, which would differ each time.
@@ -7,6 +7,7 @@ with it the new outputs take the place of the old ones, without times and versio
 import base64
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -50,15 +51,16 @@ def keep_charts_small(notebook: nbformat.NotebookNode) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the notebooks that are named, or all."""
+    """Run the notebooks that are named, or all: side by side, unless their outputs are kept, whose times count."""
+    is_update = "--update" in arguments
     named = [Path(argument) for argument in arguments if argument != "--update"]
-    for path in named or sorted(HERE.glob("*.ipynb")):
-        sys.stdout.write(f"{path.name}\n")
-        sys.stdout.flush()
-        notebook = run(path)
-        if "--update" in arguments:
-            keep_charts_small(notebook)
-            nbformat.write(notebook, path)
+    paths = named or sorted(HERE.glob("*.ipynb"))
+    with ThreadPoolExecutor(max_workers=1 if is_update else len(paths)) as pool:
+        for path, notebook in zip(paths, pool.map(run, paths), strict=True):
+            sys.stdout.write(f"{path.name}: {len(notebook.cells)} cells, no errors\n")
+            if is_update:
+                keep_charts_small(notebook)
+                nbformat.write(notebook, path)
 
 
 if __name__ == "__main__":

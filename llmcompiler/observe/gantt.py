@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from llmcompiler.errors import UsageError
-from llmcompiler.journal.events import Event, JoinDecided, PlanClosed, PlanStarted, RunEnded, TaskEnded, TaskPlanned
+from llmcompiler.journal.events import JoinDecided, PlanClosed, PlanStarted, TaskEnded, TaskPlanned
 from llmcompiler.observe.live import usage_text
 from llmcompiler.plan.outcomes import Failed, Succeeded
 from llmcompiler.plan.printer import print_call
@@ -40,8 +40,8 @@ class Request:
     ended: float
 
 
-def requests_of(events: Iterable[Event]) -> list[Request]:
-    """Return the requests to the model of a run, in order; one that gave the answer ends with the decision.
+def requests_of(result: "RunResult") -> list[Request]:
+    """Return the requests to the model of a run, in order; one for the answer ends with the decision.
 
     Those that the events do not tell of, of tools that ask a model themselves, are not among them.
     """
@@ -49,12 +49,12 @@ def requests_of(events: Iterable[Event]) -> list[Request]:
     began: float | None = None  # a request for a plan, under way
     is_repair = False
     quiet = 0.0  # since when nothing runs that a joiner would wait for
-    for event in events:
+    for event in result.events:
         match event:
             case PlanStarted(purpose=purpose):
                 requests += [] if began is None else [Request("plans", began, event.at)]
                 began, is_repair = event.at, purpose == "repair"
-            case PlanClosed() | RunEnded() if began is not None:
+            case PlanClosed() if began is not None:
                 requests.append(Request("plans", began, event.at))
                 began, quiet = None, event.at
             case TaskPlanned() if is_repair and began is not None:  # a repair's end is not told otherwise
@@ -65,7 +65,7 @@ def requests_of(events: Iterable[Event]) -> list[Request]:
                 began, quiet = None, event.at
             case TaskEnded():
                 quiet = event.at
-    return requests
+    return requests if began is None else [*requests, Request("plans", began, result.seconds)]
 
 
 def gantt(results: "Mapping[str, RunResult]") -> "Figure":
@@ -98,7 +98,7 @@ def _labels(result: "RunResult") -> list[str]:
 
 
 def _draw(panel: "Axes", title: str, result: "RunResult", labels: Sequence[str]) -> None:
-    for request in requests_of(result.events):
+    for request in requests_of(result):
         _bar(panel, 0, request.began, request.ended, _COLOURS[f"the model {request.purpose}"], "white")
     for row, record in enumerate(result.tasks.values(), 1):
         _draw_task(panel, row, record)
@@ -166,7 +166,7 @@ def _explain(figure: "Figure", results: "Iterable[RunResult]") -> None:
 def _kinds(results: "Iterable[RunResult]") -> set[str]:
     kinds = {"a task waits"}
     for result in results:
-        kinds |= {f"the model {request.purpose}" for request in requests_of(result.events)}
+        kinds |= {f"the model {request.purpose}" for request in requests_of(result)}
         kinds |= {_state(record) for record in result.tasks.values()}
     return kinds
 
