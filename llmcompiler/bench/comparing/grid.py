@@ -71,7 +71,7 @@ def as_table(suite: Suite, cells: Sequence[Cell]) -> "Table":
             cited = suite.published.get(contender) if profile == LIKE_THE_PAPER[0] else None
             rows.append(["" if place else profile, contender, *shown, f"{cited:.2f} x" if cited else ""])
     times = [f"tools {mean * tool_time:g} s" for tool_time in tool_times]
-    return fixed_table(["profile", "strategy", *times, "paper"], rows)
+    return fixed_table(["profile", "strategy", *times, "paper"], rows, names=2)
 
 
 def _shown(measured: float | None, predicted: float | None) -> str:

@@ -56,5 +56,5 @@ def parallelqa_suite() -> PlanSuite:
         flaws=Flaws(stops_early=0.1, repeats=0.1),  # about 10 % of ReAct's answers are wrong
         examples="parallelqa",
         limits=Limits(replans=2),
-        published={"react": 1.0, "parallel_calls": 1.86, "compiler": 2.15},
+        published={"react": 1.0, "parallel_calls": 1.86, "compiler": 2.27},  # with GPT-4 2.15
     )
