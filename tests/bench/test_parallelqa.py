@@ -11,7 +11,8 @@ import pytest
 
 from llmcompiler import Plan, Succeeded, UsageError, execute, load_tools, parse_plan, tool
 from llmcompiler._resources import bundled
-from llmcompiler.bench.parallelqa import FILE, is_right, read_questions, reference_plans
+from llmcompiler.bench.suites.parallelqa import FILE, read_questions, reference_plans
+from llmcompiler.bench.suites.scoring import is_right
 from llmcompiler.plan.outcomes import Outcome
 from llmcompiler.plan.values import Text
 

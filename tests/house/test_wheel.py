@@ -80,7 +80,7 @@ def test_every_module_is_in_and_so_is_the_mark_of_types(names: set[str]) -> None
 
 
 def test_the_reference_plans_are_in(names: set[str]) -> None:
-    assert "llmcompiler/bench/data/parallelqa.plans" in names
+    assert "llmcompiler/bench/suites/data/parallelqa.plans" in names
 
 
 def test_nothing_else_is_installed(names: set[str]) -> None:

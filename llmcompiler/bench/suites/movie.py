@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from llmcompiler.bench.data_folder import read_data
-from llmcompiler.bench.parallelqa import is_right
 from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.suites.planned import Outcomes, PlanSuite
 from llmcompiler.bench.suites.records import paragraph, search_tool
+from llmcompiler.bench.suites.scoring import is_right
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.execution.limits import Limits
 from llmcompiler.plan.outcomes import Succeeded

@@ -1,21 +1,65 @@
-"""ParallelQA: several facts and a calculation over them, with the knowledge base and the calculator of the examples."""
+"""ParallelQA: several facts and a calculation over them, with the knowledge base and the calculator of the examples.
+
+The questions stay where the user has them; here they are known by their ids only. A reference plan is what an ideal planner
+would write: a search for each fact, all of them independent, then what is computed of them. Values that are needed
+more than once have a task of their own. The last task's value is the answer.
+
+Where the labels read a question in a way of their own, the plans follow: the rainforest of Borneo is the whole island,
+and the density of New Jersey is the published one (of its land), while that of merged states is computed of total areas.
+"""
 
 import functools
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llmcompiler._resources import bundled
-from llmcompiler.bench.parallelqa import is_right, read_questions, reference_plans
+from llmcompiler.bench.data_folder import read_data
 from llmcompiler.bench.suites.oracle import UNKNOWN, Flaws
 from llmcompiler.bench.suites.planned import Outcomes, PlanSuite
+from llmcompiler.bench.suites.scoring import is_right
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.config.loading import load_tools
 from llmcompiler.execution.limits import Limits
 from llmcompiler.plan.outcomes import Succeeded
 from llmcompiler.plan.values import text_of
+from llmcompiler.prompting import read_examples
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.toolkit.tool import Tool
+
+FILE = "parallelqa_dataset.json"
+
+_PLANS = Path(__file__).with_name("data") / "parallelqa.plans"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One row of the dataset; `label` is the answer that it gives, `branches` the number of things it is about."""
+
+    id: str
+    text: str
+    label: str
+    branches: int
+
+
+def read_questions(folder: str | Path | None = None) -> list[Question]:
+    """Return the questions in the order of the file.
+
+    folder: where the data are; None for where `read_data` looks. Raises `UsageError`, which says where the file is to be
+    had, if it is missing or is not what it should be.
+    """
+    return read_data(FILE, lambda text: [_question(row) for row in json.loads(text)], folder)
+
+
+def reference_plans() -> Mapping[str, str]:
+    """Return the text of the reference plan of every question, by its id."""
+    return dict(read_examples(_PLANS))
+
+
+def _question(row: Mapping[str, Any]) -> Question:
+    return Question(str(row["id"]), str(row["question"]), str(row["answer"]), int(row["branch"]))
 
 
 def read_cases(folder: Path | None, count: int | None) -> list[Case]:
