@@ -85,8 +85,13 @@ class _Watch:
             silent = time.monotonic() - since - BEAT_SECONDS
             if silent < _LOOK_AFTER or self._loop.is_closed():
                 return
-            if sight is None or sight.since != since or sight.tool is None:
+            if sight is None or sight.since != since:
                 sight = self._sight = self._seen(since)
+            elif sight.tool is None:
+                seen = self._seen(
+                    since
+                )  # which may be the loop as it wakes, so only a tool takes the first one's place
+                sight = self._sight = sight if seen.tool is None else seen
             if silent >= ALLOWED_SECONDS:
                 self._warn(sight)  # now, since it may never end
 
