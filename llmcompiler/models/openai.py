@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -138,6 +139,7 @@ class OpenAIModel:
                 loop.call_soon_threadsafe(client.release)
             except RuntimeError:  # it was closed, and its connections with it
                 self._clients.pop(loop, None)
+                client.let_go()
 
     async def _client(self) -> "_Client":
         loop = asyncio.get_running_loop()
@@ -186,6 +188,10 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
+def _nobody_asks(sdk: "openai.AsyncOpenAI") -> None:
+    """Nobody has a client any more but its guard, which closes it."""
+
+
 class _Client:
     """The SDK's client on one event loop, closed when it was released and no reply is read any more, or with its loop."""
 
@@ -198,6 +204,11 @@ class _Client:
         self._replies = 0
         self._is_released = False
         self._guard = self._until_closed()
+        # A model that nobody has any more may be garbage together with its connections. Each would close its socket then,
+        # and when the guard closes the client, take what is watched under its number out of the loop: another's socket by
+        # now, which nobody would hear of again. What is held from outside is no garbage, and is closed in order.
+        self._hold = weakref.finalize(self, _nobody_asks, sdk)
+        self._hold.atexit = False
         self._closing: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -226,6 +237,10 @@ class _Client:
         self._forget()
         self._is_released = True
         self._close_if_unused()
+
+    def let_go(self) -> None:
+        """Leave the connections to the garbage collector: their loop is closed, so nothing else can end them."""
+        self._hold.detach()
 
     def _forget(self) -> None:
         if self._clients.get(self._loop) is self:

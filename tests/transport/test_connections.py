@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -112,3 +113,27 @@ def test_a_loop_that_was_closed_with_connections_open_is_in_nobodys_way(server: 
     del loop
     gc.collect()
     seconds_until(lambda: is_closed(server))
+
+
+def test_a_model_that_is_garbage_leaves_the_sockets_of_others_alone() -> None:
+    async def scenario(server: LoopbackServer) -> None:
+        loop, heard = asyncio.get_running_loop(), set[int]()
+        model = model_at(server)
+        await asyncio.gather(*(ask(model) for _ in range(8)))
+        del model
+        gc.collect()
+        pairs = [socket.socketpair() for _ in range(16)]  # under the numbers of whatever was closed
+        for number, (near, _) in enumerate(pairs):
+            loop.add_reader(near, heard.add, number)
+        await asyncio.to_thread(seconds_until, lambda: is_closed(server))
+        for _, far in pairs:
+            far.send(b"hello")
+        await asyncio.to_thread(seconds_until, lambda: len(heard) == len(pairs))
+        for near, far in pairs:
+            loop.remove_reader(near)
+            near.close()
+            far.close()
+
+    slow = Reply(ANSWER, timing=Timing(first_token=0.05))  # so that each reply needs a connection of its own
+    with LoopbackServer(lambda request: slow) as server:
+        asyncio.run(scenario(server))
