@@ -66,7 +66,7 @@ def compare(request: Request, out: Console, err: Console) -> list[Record]:
     """Run a comparison, print its table, and return the records."""
     session = session_of(request)
     _say_what_is_done(session, err)
-    with _progress(err) as begin:
+    with _kept(request, err), _progress(err) as begin:
         told = begin(session.suite.name, len(session.jobs))
         records = session.run(told)
     for table in report.as_tables(session.suite, records):
@@ -81,7 +81,7 @@ def compare(request: Request, out: Console, err: Console) -> list[Record]:
 def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record]:
     """Run a comparison under every profile and tool time, print the speed-ups, and return the records."""
     suite = suite_of(request.suite)
-    with _progress(err) as begin:
+    with _kept(request, err), _progress(err) as begin:
         told: list[Callable[[Record], None]] = []
 
         def begins(profile: str, tool_time: float, jobs: int) -> None:
@@ -102,6 +102,17 @@ def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record
     records = [record for cell in cells for record in cell.records]
     _say_what_failed(records, err)
     return records
+
+
+@contextmanager
+def _kept(request: Request, err: Console) -> Iterator[None]:
+    """Say what becomes of the answers so far when Ctrl-C ends a comparison."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"stand in {request.file}; the same command goes on" if request.file else "are lost: --json keeps them"
+        err.print(Text(f"the answers so far {kept}", "dim"))
+        raise
 
 
 def _say_what_is_done(session: Session, err: Console) -> None:

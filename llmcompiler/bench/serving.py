@@ -69,7 +69,10 @@ class ServerProcess:
     def __enter__(self) -> Self:
         command = [sys.executable, "-c", "from llmcompiler.bench.serving import main; main()"]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=child_environment())
+        # In a session of its own: Ctrl-C is for us, and ends it by the end of its stdin.
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, env=child_environment(), start_new_session=True
+        )
         self.base_url = self._ask(pickle.dumps(self._script))
         return self
 

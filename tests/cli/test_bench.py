@@ -1,14 +1,18 @@
 """`llmcompiler bench`: what it prints where."""
 
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from llmcompiler.bench.comparing.record import read_records
 from llmcompiler.cli import app
 from llmcompiler.testing.server import LoopbackServer, Reply, Status
+from tests.cli.child import SECONDS, started
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -87,9 +91,28 @@ def test_a_question_that_fails_on_a_real_endpoint_is_told_and_is_the_exit_code()
         (["bfcl", "--strategies", "compilr"], "there is no strategy 'compilr' to compare"),
         (["bfcl", "--strategies", "tree"], "tree is not compared in this suite"),
         (["bfcl", "--data", "/nowhere"], "llmcompiler bench fetch"),
+        (["webshop", "--strategies", ","], "name whom to compare; known here: compiler"),
+        (["webshop", "--json", "/nowhere/records.jsonl"], "/nowhere/records.jsonl cannot hold records"),
+        (["webshop", "--json", "/"], "/ cannot hold records"),
+        (["webshop", "--base-url", "localhost:8000/v1"], "http://localhost:8000/v1"),
     ],
 )
 def test_wrong_use_is_told_and_exits_with_2(args: list[str], said: str) -> None:
     result = CliRunner().invoke(app, ["bench", *args])
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+def test_ctrl_c_keeps_the_answers_and_says_how_to_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    args = ("bench", "webshop", "--strategies", "react", "--n", "40", "--at-once", "2", "--json", str(file))
+    with started(*args) as child:
+        while not (file.exists() and "\n" in file.read_text(encoding="utf-8")):
+            assert child.poll() is None, "it ended before its first answer"
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate(timeout=SECONDS)
+    assert child.returncode == 1
+    assert f"the answers so far stand in {file}; the same command goes on" in " ".join(told.split())
+    assert "Traceback" not in told
+    assert len(read_records(file)) >= 1

@@ -66,6 +66,8 @@ BASELINES = ("react", "tree")  # what speed-ups are told over: the first of thes
 
 def contenders_of(names: Sequence[str], known: Sequence[str]) -> list[Contender]:
     """Return the contenders of these names, each once. Raises `UsageError` with the nearest names."""
+    if not names:
+        raise UsageError(f"name whom to compare; known here: {', '.join(known)}")
     for name in names:
         if name not in CONTENDERS:
             raise UsageError(f"there is no strategy {name!r} to compare; {did_you_mean(name, list(CONTENDERS))}")

@@ -73,15 +73,19 @@ def key_of(setting: Setting, contender: str, id: str) -> Key:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Return the records of a file, none if there is no such file. Raises `UsageError` for a line that is none.
+    """Return the records of a file, which is made if there is none.
 
-    A last line without its end, of a run that was interrupted while it wrote, is left out.
+    A last line without its end, of a run that was interrupted while it wrote, is left out. Raises `UsageError` for a line
+    that is no record, and for a file that cannot be written.
     """
-    if not path.exists():
-        return []
-    *lines, rest = path.read_text(encoding="utf-8").split("\n")
-    if rest:  # cut it off, so that the next record begins a line of its own
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    try:
+        with path.open("a+", encoding="utf-8") as file:
+            file.seek(0)
+            *lines, rest = file.read().split("\n")
+        if rest:  # cut it off, so that the next record begins a line of its own
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot hold records: {error}") from error
     return [_read(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
