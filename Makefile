@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests need no GPU, and pip takes PyTorch's CPU build of this release where it can find it; TORCH= leaves the choice to pip.
+TORCH ?= torch==2.13.0
 
 .PHONY: help setup demo test check format bench clean
 
@@ -20,7 +22,8 @@ $(STAMP): pyproject.toml
 	  (echo "llmcompiler needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@test -z "$(TORCH)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench,local]'
 	@touch $(STAMP)
 
 demo: $(STAMP)
