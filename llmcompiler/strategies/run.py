@@ -124,7 +124,7 @@ class Run:
             raise
         finally:
             self._pieces -= pieces if usage else 0
-            self._count(prompt.purpose, usage or Usage())
+            self.count(prompt.purpose, usage or Usage())
         self.check_tokens()
 
     async def ask(self, model: Model, prompt: Prompt) -> Reply:
@@ -143,6 +143,11 @@ class Run:
         if self._tokens + self._pieces > limit:
             raise LimitReached(f"the run may use {limit} tokens", limit="tokens")
 
+    def count(self, purpose: str, usage: Usage) -> None:
+        """Count what a request has used."""
+        self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
+        self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something of no consequence for the answer go on beside the run, at most until its end."""
         task = asyncio.get_running_loop().create_task(work)
@@ -160,7 +165,3 @@ class Run:
         self._background.discard(task)
         if not task.cancelled():
             task.exception()  # asked for, so that asyncio does not complain: it is of no consequence
-
-    def _count(self, purpose: str, usage: Usage) -> None:
-        self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
-        self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
