@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from llmcompiler.errors import InternalError
+from llmcompiler.errors import ModelError
 from llmcompiler.models.local.generation import Generation, Sampling
 
 PROMPT = "The heights of K2 and of Mount Everest"
@@ -116,7 +116,7 @@ def test_banned_tokens_never_come(checkpoint) -> None:
     for token in free:
         banned[token] = 1
     generation = begin(checkpoint)
-    assert not {generation.step(banned) for _ in range(50)} & set(free)
+    assert not {generation.step(lambda: banned) for _ in range(50)} & set(free)
 
 
 def test_banned_tokens_never_come_by_chance_either(checkpoint) -> None:
@@ -125,12 +125,25 @@ def test_banned_tokens_never_come_by_chance_either(checkpoint) -> None:
     for token in allowed:
         banned[token] = 0
     generation = begin(checkpoint, temperature=5.0, seed=1)
-    assert {generation.step(banned) for _ in range(60)} == allowed
+    assert {generation.step(lambda: banned) for _ in range(60)} == allowed
 
 
-def test_a_mask_that_allows_nothing_is_an_error_of_ours(checkpoint) -> None:
-    with pytest.raises(InternalError, match="no token"):
-        begin(checkpoint).step(bytearray(b"\x01") * checkpoint.model.config.vocab_size)
+def test_a_mask_that_allows_nothing_is_told(checkpoint) -> None:
+    with pytest.raises(ModelError, match="no token"):
+        begin(checkpoint).step(lambda: bytearray(b"\x01") * checkpoint.model.config.vocab_size)
+
+
+@pytest.mark.parametrize("back", [1, 4])
+def test_what_was_taken_back_was_never_there(checkpoint, back) -> None:
+    generation, tokens = begin(checkpoint), checkpoint.encode(PROMPT)
+    tokens += steps(generation, 6)[:-back]
+    generation.take_back(back)
+    generation.inject(checkpoint.encode(INTERRUPT))
+    tokens += checkpoint.encode(INTERRUPT)
+    assert (generation.logits() - uncached_logits(checkpoint, tokens)).abs().max().item() <= 1e-3
+    assert generation.length == len(tokens)
+    assert generation.prefilled == len(checkpoint.encode(PROMPT) + checkpoint.encode(INTERRUPT))
+    assert generation.recomputed == (0 if back == 1 else len(tokens) - len(checkpoint.encode(INTERRUPT)))
 
 
 def test_the_same_seed_chooses_the_same_and_another_one_does_not(checkpoint) -> None:

@@ -10,12 +10,13 @@ class Detokenizer:
     """Turns tokens into text as they are sampled; what is not a whole character yet is held back.
 
     A token is decoded together with those before it, since what it reads like may depend on them (a leading space).
+    behind: the tokens after which the text begins.
     """
 
-    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+    def __init__(self, decode: Callable[[Sequence[int]], str], behind: Sequence[int] = ()) -> None:
         self._decode = decode
-        self._tokens: list[int] = []
-        self._given = 0  # of these, from the first: text that went out with the last piece
+        self._tokens = list(behind[-1:])
+        self._given = len(self._tokens)  # of these, from the first: text that went out with the last piece
 
     def feed(self, token: int) -> str:
         """Return the text that this token completes."""

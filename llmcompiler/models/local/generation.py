@@ -1,15 +1,18 @@
 """One text in the making: its tokens, the cache of what the model has read of them, and the choice of the next one."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from llmcompiler.errors import InternalError
+from llmcompiler.errors import ModelError
 from llmcompiler.models.local.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import torch
+
+# Returns a byte for each token, 1 for one that may not come next. Called in the host's thread.
+Banned: TypeAlias = Callable[[], bytearray]
 
 _AT_ONCE = 512  # tokens that are read in one go: in between others have their turn, and a cancellation is heard
 _WORTH_DROPPING = 0.1  # of a wait
@@ -26,7 +29,7 @@ class Sampling:
 
 
 class Generation:
-    """The tokens of one text, and how far the model has read them. Everything here computes: call it in the host's thread.
+    """The tokens of one text, and how far the model has read them. What reads or chooses is for the host's thread.
 
     `prefilled` counts given tokens (the prompt, what was injected) that were read, each once; `sampled` those that the model
     chose; `recomputed` those read once more because the cache had been dropped.
@@ -62,6 +65,15 @@ class Generation:
         """Append tokens after the newest one. They are read with it in the next step, and nothing is read again."""
         self._tokens += tokens
 
+    def take_back(self, count: int) -> None:
+        """Remove the newest tokens, sampled ones. What was not read yet costs nothing; else the cache is dropped."""
+        if count:
+            del self._tokens[-count:]
+            self._is_last_sampled = False
+        if len(self._tokens) < self._read:
+            self.drop()
+            self._furthest = len(self._tokens)
+
     def pause(self, seconds: float | None) -> bool:
         """Return whether the cache is kept for a wait of so many seconds, None for one of unknown length.
 
@@ -92,9 +104,9 @@ class Generation:
         assert self._logits is not None
         return self._logits
 
-    def step(self, banned: bytearray | None = None) -> int:
-        """Choose the next token, append it and return it. banned: a byte for each token, 1 for one that may not come."""
-        token = self._choose(self.logits(), banned)
+    def step(self, banned: Banned | None = None) -> int:
+        """Choose the next token, append it and return it. Raises `ModelError` if every token is banned."""
+        token = self._choose(self.logits(), banned and banned())
         self._tokens.append(token)
         self.sampled += 1
         self._is_last_sampled = True
@@ -127,7 +139,7 @@ class Generation:
             ban = torch.frombuffer(banned, dtype=torch.bool).to(logits.device)
             logits = logits.masked_fill(ban, -torch.inf)
         if torch.isneginf(logits.max()):
-            raise InternalError("the mask leaves no token that may come")
+            raise ModelError("the model has no token with which its text may go on: all are banned here")
         if self._random is None:
             return int(logits.argmax())
         return int(torch.multinomial(self._likely(logits), 1, generator=self._random))

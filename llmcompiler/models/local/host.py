@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from llmcompiler.errors import UsageError
 from llmcompiler.models.local.checkpoint import Checkpoint, load
-from llmcompiler.models.local.generation import Generation, Sampling
+from llmcompiler.models.local.generation import Banned, Generation, Sampling
 
 T = TypeVar("T")
 
@@ -58,10 +58,11 @@ class Decoding:
     """A generation whose steps are computed in the host's thread, so that the event loop goes on meanwhile."""
 
     def __init__(self, host: Host, prompt: list[int], sampling: Sampling) -> None:
+        self.checkpoint = host.checkpoint
         self.generation = Generation(host.checkpoint, prompt, sampling)
         self._host = host
 
-    async def step(self, banned: bytearray | None = None) -> int:
+    async def step(self, banned: Banned | None = None) -> int:
         """Return the next token. A long prompt is read piece by piece, so that others have their turn in between."""
         while self.generation.has_backlog:
             await self._host.compute(self.generation.catch_up)
