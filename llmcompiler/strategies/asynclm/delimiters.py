@@ -7,7 +7,7 @@ from functools import cached_property
 from llmcompiler.errors import UsageError
 
 _UNFIT_FIRST = frozenset('"\\{}],:-')  # with these JSON begins or ends something outside of its strings
-_IN_LISTS = frozenset('"[]{}-tfnNI')  # with these, or a digit, an item of a list may begin
+_IN_LISTS = frozenset('"[]{}-tfn')  # with these, or a digit, an item of a list may begin
 
 
 @dataclass(frozen=True)
