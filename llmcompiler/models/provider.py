@@ -29,6 +29,11 @@ def provider_and_name(model: str) -> tuple[str, str]:
     return provider, name
 
 
+def is_local(model: str) -> bool:
+    """Return whether a name is that of a model in this process, which has no server and no key."""
+    return model.startswith("local:")
+
+
 def model_of(
     model: "ModelLike | None",
     *,
@@ -45,8 +50,8 @@ def model_of(
     if model is None:
         raise UsageError('name a model: model="openai:NAME", or planner_model= and joiner_model=')
     if isinstance(model, str):
-        provider, name = provider_and_name(model)
-        if provider == "local":
+        _, name = provider_and_name(model)
+        if is_local(model):
             if base_url or api_key:
                 raise UsageError(f"{model} runs in this process: it has no base_url and no api_key")
             return LocalModel(name, options=options)

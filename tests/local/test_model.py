@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from contextlib import aclosing
 from itertools import count
@@ -10,8 +12,11 @@ from weakref import ref
 import pytest
 
 from llmcompiler import LLMCompiler, NotAPlan, RunFailed
+from llmcompiler.config.loading import load_config
+from llmcompiler.config.report import settings
 from llmcompiler.errors import BadModelRequest, ContextTooLong, ModelError, StreamCut, UsageError
 from llmcompiler.execution.requests import Deadlines, ModelRetries, stream_reply
+from llmcompiler.models.local.generation import Sampling
 from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import model_of
@@ -231,6 +236,17 @@ def test_nonsense_without_end_is_cut_and_told(folder) -> None:
     assert isinstance(failed.value.__cause__, StreamCut)
 
 
+def test_a_file_may_name_a_model_in_this_process(folder, tmp_path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(f'model: {{name: "local:{folder}", temperature: 0.5, max_tokens: 7, seed: 3}}\n', encoding="utf-8")
+    config = load_config(file)
+    assert config.names_server  # so that `llmcompiler demo` asks it
+    assert dict(settings(config))["model"].endswith(", temperature 0.5, max_tokens 7, seed 3; in this process")
+    agent = LLMCompiler.from_config(config)
+    assert agent.planner_model.sampling == Sampling(temperature=0.5, max_tokens=7, seed=3)
+    assert agent.planner_model.host is agent.joiner_model.host
+
+
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory):
     return str(make_checkpoint(tmp_path_factory.mktemp("narrow"), context=64))
@@ -289,6 +305,15 @@ def test_without_a_template_the_roles_are_written_out(narrow, checkpoint) -> Non
 def test_what_cannot_be_used_is_told_at_once(folder, make, says) -> None:
     with pytest.raises(UsageError, match=says):
         make(folder)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    code = (
+        "import sys\nfrom llmcompiler.models.local.host import host_of\n"
+        "sys.path[:] = [path for path in sys.path if 'site-packages' not in path]\nhost_of('x')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "local:x needs torch and transformers: pip install 'llmcompiler-engine[local]'" in done.stderr
 
 
 def test_a_folder_that_cannot_be_loaded_is_told_and_may_be_mended(tmp_path) -> None:
