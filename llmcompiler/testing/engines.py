@@ -33,7 +33,7 @@ class ScriptedEngine:
         self._seconds = (per_token, first_token, per_injection)
 
     def begin(self, prompt: Prompt, run: Run, delimiters: Delimiters) -> "ScriptedGeneration":
-        """Return a generation that takes up the script where the last one left it."""
+        """Return a generation that writes the next texts; what an earlier one left of its text is never written."""
         self.prompts.append(prompt)
         generation = ScriptedGeneration(prompt, run, self._texts, self._seconds)
         self.generations.append(generation)
@@ -84,4 +84,6 @@ class ScriptedGeneration:
         """Tell the run what it has used."""
         if not self._is_over:
             self._is_over = True
+            if self.finish is None and self._texts:
+                self._texts.pop(0)
             self._run.count(self._prompt.purpose, Usage(1, self.counts.prefilled, self.counts.generated, 0))
