@@ -1,6 +1,7 @@
 """A model and its tokenizer, loaded: what generations need of transformers, and nothing else."""
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,22 @@ class Checkpoint:
         """Return the tokens of a text that stands inside another one."""
         tokens: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return tokens
+
+    def encode_foreign(self, text: str, marks: Sequence[str]) -> list[int]:
+        """Return the tokens of a text that others wrote: of the tokenizer's control tokens it can hold `marks` alone."""
+        tokens = self.encode(text)
+        if {*tokens} & self._controls <= {token for mark in marks for token in self.encode(mark)}:
+            return tokens
+        parts = re.split(f"({'|'.join(map(re.escape, marks))})", text)
+        return [token for part in parts for token in (self.encode(part) if part in marks else self._spelt_out(part))]
+
+    def _spelt_out(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return tokens
+
+    @cached_property
+    def _controls(self) -> frozenset[int]:
+        return frozenset(self.tokenizer.added_tokens_encoder.values()) | self.ends
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens, special ones as they are written."""

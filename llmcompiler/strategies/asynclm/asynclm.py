@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
+from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import ModelLike, model_of
 from llmcompiler.plan.diagnostics import did_you_mean
@@ -18,6 +19,7 @@ from llmcompiler.strategies.asynclm.chat import ChatEngine
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Engine
 from llmcompiler.strategies.asynclm.interrupts import Inbox, Trap
+from llmcompiler.strategies.asynclm.local import LocalEngine
 from llmcompiler.strategies.asynclm.monitor import Monitor, Rules
 from llmcompiler.strategies.asynclm.session import Session
 from llmcompiler.strategies.run import Run
@@ -26,16 +28,17 @@ from llmcompiler.toolkit.registry import Registry
 if TYPE_CHECKING:
     from llmcompiler.config.config import Config
 
-EngineName: TypeAlias = Literal["auto", "chat"]
+EngineName: TypeAlias = Literal["auto", "chat", "local"]
 
 
 class AsyncLM(Agent):
     """Answers questions while its calls run: results come back into the text as interrupts (arXiv 2412.07017).
 
     model: what a `Model` may be, or an `Engine`. engine: how text is put into a reply; `auto` takes the model itself if it
-    is an engine, else `chat`. trap: a model that waits goes on with the next result (`any`) or with all of them (`all`).
-    hold_writes: calls with effects begin when the model next waits or ends (`trap`), or at once (`no`). delimiters: what
-    marks calls and interrupts. The other options, and the methods, are as of `LLMCompiler`.
+    is an engine, `local` for a model in this process, else `chat`. trap: a model that waits goes on with the next result
+    (`any`) or with all of them (`all`). hold_writes: calls with effects begin when the model next waits or ends (`trap`),
+    or at once (`no`). delimiters: what marks calls and interrupts. The other options, and the methods, are as of
+    `LLMCompiler`.
     """
 
     strategy = "asynclm"
@@ -117,6 +120,10 @@ def _engine_of(engine: EngineName | Engine, model: "Model | Engine") -> Engine:
         raise UsageError(f"engine={engine!r} is no engine; {did_you_mean(str(engine), get_args(EngineName))}")
     if engine == "auto" and isinstance(model, Engine):
         return model
+    if engine != "chat" and isinstance(model, LocalModel):
+        return LocalEngine(model)
+    if engine == "local":
+        raise UsageError(f'engine="local" takes a model in this process, "local:NAME", not {model!r}'[:300])
     if not isinstance(model, Model):
         raise UsageError(f"engine={engine!r} takes a model with a method stream(prompt), not {model!r}"[:300])
     return ChatEngine(model)

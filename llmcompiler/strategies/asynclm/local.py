@@ -92,11 +92,11 @@ class LocalGeneration:
         masks = await host.compute(partial(self._engine.masks, self._delimiters))
         tokens = await host.compute(partial(host.checkpoint.prompt, self._prompt.messages))
         for text in self._early:
-            tokens += host.checkpoint.encode(text)
+            tokens += host.checkpoint.encode_foreign(text, self._delimiters.all)
         room = room_for(host, len(tokens), model.sampling.max_tokens)
         self.counts.requests = 1
         self._run.count(self._prompt.purpose, Usage(1, 0, 0, 0))
-        return _Work(Decoding(host, tokens, model.sampling), Mask(masks), room)
+        return _Work(Decoding(host, tokens, model.sampling), Mask(masks), room, self._delimiters.all)
 
     def _count(self, work: "_Work") -> None:
         """Count what has been read and sampled, token by token, so that a limit of the run holds while text is written."""
@@ -110,8 +110,9 @@ class LocalGeneration:
 class _Work:
     """A generation that has begun: its decoding, the text of its tokens, the mask that follows it."""
 
-    def __init__(self, decoding: Decoding, mask: Mask, room: int) -> None:
+    def __init__(self, decoding: Decoding, mask: Mask, room: int, marks: tuple[str, ...]) -> None:
         self.decoding = decoding
+        self._marks = marks
         self._checkpoint = decoding.checkpoint
         self._mask = mask
         self._room = room
@@ -152,7 +153,7 @@ class _Work:
             count, piece = self._pieces.pop()
             back += count
             stays, drop = piece[: max(0, len(piece) - drop)], drop - len(piece)
-        tokens = self._checkpoint.encode(stays + text)
+        tokens = self._checkpoint.encode_foreign(stays + text, self._marks)
         self.decoding.generation.take_back(back)
         self.decoding.generation.inject(tokens)
         self._mask.injected()

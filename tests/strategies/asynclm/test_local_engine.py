@@ -2,16 +2,17 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from llmcompiler import Limits
-from llmcompiler.errors import ContextTooLong, InternalError, LimitReached
+from llmcompiler import Limits, RunFailed, Succeeded
+from llmcompiler.errors import ContextTooLong, InternalError, LimitReached, UsageError
 from llmcompiler.execution.executors import Executors
 from llmcompiler.execution.workshop import Workshop
 from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Message, Prompt, Usage
+from llmcompiler.strategies.asynclm.asynclm import AsyncLM
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Counts, Engine, Generation
 from llmcompiler.strategies.asynclm.local import LocalEngine
@@ -22,6 +23,7 @@ from tests.local.checkpoints import make_checkpoint
 DELIMITERS = ("[CALL]", "[HEAD]", "[END]", "[INTR]", "[TRAP]")
 PROMPT = Prompt((Message("user", "How high is K2?"),), purpose="agent")
 CALL = "I ask. [CALL] florist [HEAD] search('tulips') [END] [TRAP][END]"
+PIECE = 512  # tokens: a prompt is read in pieces, behind which nothing is sampled but behind the last one
 INTERRUPT = " [INTR] florist [HEAD] 12 [END]"
 
 
@@ -91,7 +93,7 @@ class Stage:
                 hook.remove()
 
     def _favour(self, _module, _given, logits):
-        if self.script:
+        if self.script and self.fed[-1] != PIECE:
             logits[..., self.script.pop(0)] += 1e6
 
 
@@ -316,6 +318,70 @@ def test_the_event_loop_runs_tools_while_a_token_is_computed(stage) -> None:
             hook.remove()
 
     assert stage.play(work, "so") == ("s", True)
+
+
+def test_no_text_that_is_put_in_can_hold_a_control_token_but_for_delimiters(stage) -> None:
+    async def work(generation, run):
+        await generation.read()
+        generation.inject("[INTR] a [HEAD] <eos> [END]")
+        await generation.read()
+
+    stage.play(work, "so")
+    read = stage.read[-1]
+    assert stage.checkpoint.decode(read[1:]) == "[INTR] a [HEAD] <eos> [END]"
+    assert stage.checkpoint.tokenizer.eos_token_id not in read
+    for mark in ("[INTR]", "[HEAD]", "[END]"):
+        assert {*stage.checkpoint.encode(mark)} <= {*read}
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    return str(make_checkpoint(tmp_path_factory.mktemp("wide"), DELIMITERS, context=16_384))
+
+
+def height(of: str) -> str:
+    """Return the height of a mountain."""
+    return f"{of}: 8611 m"
+
+
+def test_a_tool_runs_while_the_model_writes_and_its_result_comes_into_the_text(wide) -> None:
+    stage, answer = Stage(wide), "\nAnswer: 8611 m"
+
+    async def slow(of: str) -> str:
+        """Return the height of a mountain, once the model has written all that it could without it."""
+        while len(stage.script) > stage.tokens(answer) + 1:
+            await asyncio.sleep(0.001)
+        return f"{of}: 8611 m"
+
+    agent = AsyncLM(stage.model, [slow])
+
+    async def work(generation, run):
+        return await agent.arun("How high is K2?")
+
+    result = stage.play(work, 'I ask. [CALL] k2 [HEAD] slow("K2") [END] I wait. [TRAP][END]', answer, None)
+    agent.close()
+    assert result.answer == "8611 m"
+    assert [record.outcome for record in result.tasks.values()] == [Succeeded("K2: 8611 m")]
+    # One request: the prompt in pieces, then a token a step, and with one of them the interrupt.
+    steps = [count for count in stage.fed if count != PIECE][1:]
+    interrupts = [count - 1 for count in steps if count > 1]
+    assert len(interrupts) == 1
+    prompt = sum(stage.fed) - sum(steps)
+    assert result.usage.total == Usage(1, prompt + interrupts[0], len(steps) + 1, 0)
+
+
+@pytest.mark.parametrize("engine", ["auto", "local"])
+def test_nonsense_ends_and_does_not_hang(wide, engine) -> None:
+    model = LocalModel(wide, options={"max_tokens": 30, "temperature": 2.0, "seed": 1})
+    agent = AsyncLM(model, [height], engine=engine, limits=Limits(seconds=30))
+    with suppress(RunFailed):  # or an answer of noise
+        assert agent.run("How high is K2?").usage.total.output_tokens == 30
+    agent.close()
+
+
+def test_the_engine_takes_a_model_in_this_process_alone() -> None:
+    with pytest.raises(UsageError, match='takes a model in this process, "local:NAME"'):
+        AsyncLM("openai:x", [height], engine="local", base_url="http://localhost:1/v1")
 
 
 def _wait(event):
