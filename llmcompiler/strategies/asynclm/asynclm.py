@@ -18,7 +18,8 @@ from llmcompiler.strategies.asynclm.chat import ChatEngine
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Engine
 from llmcompiler.strategies.asynclm.interrupts import Inbox, Trap
-from llmcompiler.strategies.asynclm.monitor import Monitor, Rules
+from llmcompiler.strategies.asynclm.monitor import Monitor
+from llmcompiler.strategies.asynclm.rules import Rules
 from llmcompiler.strategies.asynclm.session import Session
 from llmcompiler.strategies.run import Run
 from llmcompiler.toolkit.registry import Registry

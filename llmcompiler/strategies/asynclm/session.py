@@ -7,7 +7,8 @@ from typing import Any, Self, TypeAlias
 
 from llmcompiler.errors import UsageError
 from llmcompiler.strategies.asynclm.interrupts import Inbox
-from llmcompiler.strategies.asynclm.monitor import Monitor, Spent
+from llmcompiler.strategies.asynclm.monitor import Monitor
+from llmcompiler.strategies.asynclm.rules import Spent
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Run
 from llmcompiler.strategies.runner import Start
