@@ -216,9 +216,9 @@ class Monitor:
             return  # only calls without an id have ended
         if drop:
             self._reader.take_back(drop)
-        self._transcript.inject("", drop)
+            self._transcript.take_back(drop)
         text = blocks if self._transcript.ends_line else f"\n{blocks}"
-        self._transcript.inject(text, 0)
+        self._transcript.inject(text)
         self._generation.inject(text, drop=drop)
         self._phase = "injecting"
         self.spent.injections += 1
