@@ -7,7 +7,7 @@ never injects, pauses or stops while a `read` is under way (a `read` may be canc
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from llmcompiler.models.model import Prompt
+from llmcompiler.models.model import Prompt, Usage
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.run import Run
 
@@ -26,6 +26,19 @@ class Counts:
     prefilled: int | None = 0
     resent: int | None = 0
     generated: int | None = 0
+
+    def request(self, usage: Usage | None, again: int | None) -> int | None:
+        """Count a request of which `again` tokens were sent once more; return how many it has read and written."""
+        usage = usage or Usage()
+        self.requests += 1
+        self.prefilled = _sum(self.prefilled, usage.input_tokens)
+        self.resent = _sum(self.resent, again)
+        self.generated = _sum(self.generated, usage.output_tokens)
+        return _sum(usage.input_tokens, usage.output_tokens)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeAlias
 
 from llmcompiler.errors import UsageError
@@ -82,15 +82,28 @@ class Interrupts:
         self._notices.clear()
         return "".join(f"{line}\n" for line in lines)
 
+    def result(self, id: int) -> str | None:
+        """Return what the model is to see of a call, once: None if it has not ended, or was told before."""
+        if id not in self._calls.pending or id not in self._run.driver.outcomes:
+            return None
+        self._calls.told(id)
+        return self._shown(self._run.driver.outcomes[id])
+
     async def wait(self, trap: Trap) -> None:
         """Wait until a pending call has ended, or all of them, or a message has come."""
+        if trap == "all" or not self._calls.ended:
+            await self.wait_for(self._calls.pending, trap)
+
+    async def wait_for(self, ids: Iterable[int], trap: Trap = "all") -> None:
+        """Wait until these calls have ended, or any of them, or a message has come."""
+        wanted = set(ids)
         while not self._inbox.arrived.is_set():
-            running = [id for id in self._calls.pending if id not in self._run.driver.outcomes]
-            if not running or (trap == "any" and self._calls.ended):
+            running = wanted - self._run.driver.outcomes.keys()
+            if not running or (trap == "any" and running != wanted):
                 return
             await self._first_of(running)
 
-    async def _first_of(self, running: list[int]) -> None:
+    async def _first_of(self, running: Collection[int]) -> None:
         waits = [
             asyncio.ensure_future(self._run.driver.first_ended(running)),
             asyncio.ensure_future(self._inbox.arrived.wait()),

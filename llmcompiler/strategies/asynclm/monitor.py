@@ -26,15 +26,13 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from functools import partial
 
-from llmcompiler.errors import JoinError, ModelError, NoProgress
-from llmcompiler.joiner import Finish, observations
-from llmcompiler.journal.events import AnswerText, JoinDecided, PlanClosed, PlanStarted, PlanText
-from llmcompiler.models.model import Message, Prompt
+from llmcompiler.errors import ModelError, NoProgress
+from llmcompiler.journal.events import PlanStarted, PlanText
+from llmcompiler.models.model import Prompt
 from llmcompiler.plan.diagnostics import Span
-from llmcompiler.strategies.asynclm.calls import Calls, HoldWrites
+from llmcompiler.strategies.asynclm.calls import Calls
 from llmcompiler.strategies.asynclm.cml import (
     CallBroken,
     CallRead,
@@ -45,9 +43,10 @@ from llmcompiler.strategies.asynclm.cml import (
     TrapRead,
     interrupt,
 )
-from llmcompiler.strategies.asynclm.delimiters import Delimiters
-from llmcompiler.strategies.asynclm.engine import Counts, Engine, Generation
-from llmcompiler.strategies.asynclm.interrupts import Inbox, Interrupts, Trap
+from llmcompiler.strategies.asynclm.ending import CUT, Ending
+from llmcompiler.strategies.asynclm.engine import Engine, Generation
+from llmcompiler.strategies.asynclm.interrupts import Inbox, Interrupts
+from llmcompiler.strategies.asynclm.rules import Phase, Rules, Spent
 from llmcompiler.strategies.asynclm.transcript import Transcript
 from llmcompiler.strategies.rounds import MAX_REPLY_CHARACTERS
 from llmcompiler.strategies.run import Run
@@ -57,33 +56,6 @@ _NOTHING_PENDING = "nothing is pending: go on, or end with a line that begins wi
 _ALL_ENDED = "the calls without an id have ended well"
 _MADE_UP = "interrupts are written for you, never by you; what you wrote was taken back"
 _NO_ANSWER = "the answer is missing: end with a line that begins with `Answer:`"
-
-
-@dataclass(slots=True)
-class Spent:
-    """Where the time of a session went, in seconds, and what happened in it.
-
-    starting: until the first piece of text; generating: between pieces; injecting: from an injection to the piece after
-    it; waiting: in traps and at ends of the text. counts: the tokens and requests of its generation.
-    """
-
-    starting: float = 0.0
-    generating: float = 0.0
-    injecting: float = 0.0
-    waiting: float = 0.0
-    injections: int = 0
-    traps: int = 0
-    refused: int = 0
-    counts: Counts = field(default_factory=Counts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How a session is held."""
-
-    trap: Trap = "any"
-    hold_writes: HoldWrites = "trap"
-    delimiters: Delimiters = field(default_factory=Delimiters)
 
 
 class Monitor:
@@ -96,12 +68,12 @@ class Monitor:
         self._transcript = Transcript()
         self._calls = Calls(run, hold_writes=rules.hold_writes)
         self._interrupts = Interrupts(run, self._calls, inbox, partial(interrupt, rules.delimiters))
+        self._ending = Ending(run, self._calls)
         self._generation: Generation
-        self._phase = "starting"  # what the next read is counted as
+        self._phase: Phase = "starting"  # what the next read is counted as
         self._empty_traps = 0
         self._was_asked = False  # for the answer
         self._is_cut = False
-        self._now = asyncio.get_running_loop().time
 
     async def answer(self) -> str:
         """Return the answer. Raises `LimitReached`, `NoProgress`, `JoinError` or a `ModelError`."""
@@ -118,23 +90,14 @@ class Monitor:
             self._inbox.close()
             await self._generation.stop()
         is_whole = broken is None and not self._is_cut
-        await self._close(complete=is_whole)
-        if is_whole:
-            return self._finish(self._transcript.answer)
-        if broken is not None and not self._run.has_results:
-            raise broken
-        self._run.stopped_by = "cut"
-        if not self._run.has_results:
-            return self._finish(self._transcript.answer)
-        return await self.best_answer(str(broken or "the text broke off at its greatest length"))
+        await self._ending.close(self._transcript.text, self._transcript.plain, complete=is_whole)
+        if self._ending.is_enough(broken, is_cut=self._is_cut):
+            return self._ending.finish(self._transcript.answer)
+        return await self.best_answer(str(broken or CUT))
 
     async def best_answer(self, why: str) -> str:
         """Return the model's answer from the results there are."""
-        driver = self._run.driver
-        seen = observations((driver.tasks[id], driver.outcomes[id]) for id in sorted(driver.outcomes))
-        told = f"The work was stopped: {why}. No further call is possible: write a line that begins with `Answer:`."
-        user = Message("user", f"{self._run.question}\n\nResults:\n{seen}\n\n{told}")
-        prompt = Prompt((self._prompt.messages[0], user), self._prompt.purpose)
+        prompt = self._ending.prompt(self._prompt, why)
         reader, transcript = CMLReader(self._rules.delimiters), Transcript()
         generation = self._engine.begin(prompt, self._run, self._rules.delimiters)
         try:
@@ -143,16 +106,14 @@ class Monitor:
             _note(transcript, reader.close())
         finally:
             await generation.stop()
-        return self._finish(transcript.answer)
+        return self._ending.finish(transcript.answer)
 
     # Reading
 
     async def _step(self) -> bool:
         """Read a piece, and do what it asks for; return whether the text goes on."""
-        began = self._now()
-        piece = await self._generation.read()
-        spent, phase = self.spent, self._phase
-        setattr(spent, phase, getattr(spent, phase) + self._now() - began)
+        with self.spent.timed(self._phase):
+            piece = await self._generation.read()
         if piece is None:
             return await self._end_of_text()
         self._phase = "generating"
@@ -242,13 +203,12 @@ class Monitor:
 
     async def _wait(self) -> str:
         """Return what is to be put in, once there is something, or an empty text once nothing can come."""
-        began = self._now()
-        await self._generation.pause(self._calls.expected)
         blocks = ""
-        while not blocks and self._interrupts.may_come:
-            await self._interrupts.wait(self._rules.trap)
-            blocks = self._interrupts.take()
-        self.spent.waiting += self._now() - began
+        with self.spent.timed("waiting"):
+            await self._generation.pause(self._calls.expected)
+            while not blocks and self._interrupts.may_come:
+                await self._interrupts.wait(self._rules.trap)
+                blocks = self._interrupts.take()
         return blocks
 
     def _inject(self, blocks: str, *, drop: int = 0) -> None:
@@ -256,28 +216,12 @@ class Monitor:
             return  # only calls without an id have ended
         if drop:
             self._reader.take_back(drop)
-        self._transcript.inject("", drop)
+            self._transcript.take_back(drop)
         text = blocks if self._transcript.ends_line else f"\n{blocks}"
-        self._transcript.inject(text, 0)
+        self._transcript.inject(text)
         self._generation.inject(text, drop=drop)
         self._phase = "injecting"
         self.spent.injections += 1
-
-    # The end
-
-    async def _close(self, *, complete: bool) -> None:
-        calls = self._calls
-        if calls.count:
-            counts = (self._transcript.plain, 0, self._transcript.text)
-            self._run.journal.emit(PlanClosed, complete, calls.count, tuple(calls.errors), tuple(calls.notes), *counts)
-        await calls.close(complete=complete)
-
-    def _finish(self, answer: str) -> str:
-        if not answer:
-            raise JoinError("the model ended its text without an answer", text=self._transcript.text)
-        self._run.journal.emit(AnswerText, answer)
-        self._run.journal.emit(JoinDecided, Finish(answer))
-        return answer
 
 
 def _note(transcript: Transcript, items: list[Item]) -> None:

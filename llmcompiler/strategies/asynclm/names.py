@@ -7,11 +7,13 @@ A model writes `$florist.phone` in arguments, or `${florist.phone}` within a tex
 import re
 from collections.abc import Iterator
 
-from llmcompiler.plan.strings import PATH, scan_refs
-from llmcompiler.plan.values import Ref, Value, map_refs
+from llmcompiler.plan.strings import PATH, read_path
+from llmcompiler.plan.values import Ref, Value, joined
 
 NAME = re.compile(r"[^\W\d_]\w{0,63}")
 _DOLLAR = re.compile(rf"\$(?:(?P<dollar>\$)|(?P<bare>[^\W\d]\w*)|\{{(?P<braced>[^\W\d]\w*)(?P<path>{PATH})\}})?")
+_WHOLE = re.compile(rf"\$(?P<open>\{{)?(?P<name>[^\W\d]\w*)(?P<path>{PATH})(?(open)\}})")
+_IN_TEXT = re.compile(rf"\$(?P<dollar>\$)?(?:(?P<bare>[^\W\d]\w*)|\{{(?P<braced>[^\W\d]\w*)(?P<path>{PATH})\}})")
 _TASK = re.compile(r"\$(\{?)(\d+)")
 
 
@@ -50,16 +52,35 @@ class Names:
         return _TASK.sub(self._named, text)
 
     def linked(self, value: Value) -> Value:
-        """Return literal arguments with the names in their texts as refs."""
+        """Return literal arguments with the names in their texts as refs. Raises `BadText` for a private path.
+
+        A text that is a ref and nothing else may hold a path without braces. Nothing but `$$` before a name is an escape.
+        """
         match value:
             case str():
-                read, _ = scan_refs(self.in_plan_language(value))
-                return map_refs(read, required)
+                return self._linked(value)
             case tuple():
                 return tuple(self.linked(item) for item in value)
             case dict():
                 return {key: self.linked(item) for key, item in value.items()}
         return value
+
+    def _linked(self, text: str) -> Value:
+        whole = _WHOLE.fullmatch(text)
+        if whole is not None and whole["name"] in self._ids:
+            return Ref(self._ids[whole["name"]], read_path(whole["path"]))
+        parts: list[str | Ref] = []
+        done = 0
+        for found in _IN_TEXT.finditer(text):
+            id = self._ids.get(found["bare"] or found["braced"])
+            if id is not None:
+                escaped = found["dollar"]
+                parts += [
+                    text[done : found.start()],
+                    found[0][1:] if escaped else Ref(id, read_path(found["path"] or "")),
+                ]
+                done = found.end()
+        return joined([*parts, text[done:]])
 
     def _dollar(self, found: re.Match[str]) -> str:
         bare, braced = found["bare"], found["braced"]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from llmcompiler.models.model import Chunk, Model, Prompt, Usage
+from llmcompiler.models.model import Chunk, Model, Prompt
 from llmcompiler.strategies.asynclm.engine import Counts
 from llmcompiler.strategies.run import Reply, Run
 
@@ -71,25 +71,14 @@ class Resending:
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.aclose()
-            self._count(self._reply.usage or Usage())
+            self._known = self.counts.request(self._reply.usage, self._known)
 
     def _begin(self) -> None:
         model, prompt = self._ask(self._parts)
         self._reply = Reply()
         self._stream = self._run.chunks(model, prompt, self._reply)
-        self.counts.requests += 1
-        self.counts.resent = _sum(self.counts.resent, self._known)
-
-    def _count(self, usage: Usage) -> None:
-        self.counts.prefilled = _sum(self.counts.prefilled, usage.input_tokens)
-        self.counts.generated = _sum(self.counts.generated, usage.output_tokens)
-        self._known = _sum(usage.input_tokens, usage.output_tokens)
 
     def _add(self, part: Part) -> None:
         if self._parts and self._parts[-1].is_injected == part.is_injected:
             part = Part(self._parts.pop().text + part.text, part.is_injected)
         self._parts.append(part)
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other

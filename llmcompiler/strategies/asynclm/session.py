@@ -6,14 +6,16 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from llmcompiler.errors import UsageError
+from llmcompiler.strategies.asynclm.futures import Futures
 from llmcompiler.strategies.asynclm.interrupts import Inbox
-from llmcompiler.strategies.asynclm.monitor import Monitor, Spent
+from llmcompiler.strategies.asynclm.monitor import Monitor
+from llmcompiler.strategies.asynclm.rules import Spent
 from llmcompiler.strategies.result import RunResult
 from llmcompiler.strategies.run import Run
 from llmcompiler.strategies.runner import Start
 
 Begin: TypeAlias = Callable[[Start], Coroutine[Any, Any, RunResult]]
-Make: TypeAlias = Callable[[Run, Inbox], Monitor]
+Make: TypeAlias = Callable[[Run, Inbox], Monitor | Futures]
 
 
 class Session:
@@ -26,7 +28,7 @@ class Session:
     def __init__(self, begin: Begin, make: Make) -> None:
         self._begin, self._make = begin, make
         self._inbox = Inbox()
-        self._monitor: Monitor | None = None
+        self._play: Monitor | Futures | None = None
         self._work: asyncio.Task[RunResult] | None = None
         self._was_asked = False
 
@@ -51,7 +53,7 @@ class Session:
     @property
     def spent(self) -> Spent:
         """Return where the time and the tokens of the session went so far."""
-        return Spent() if self._monitor is None else self._monitor.spent
+        return Spent() if self._play is None else self._play.spent
 
     async def interrupt(self, text: str, *, sender: str = "user") -> None:
         """Put a message into the model's text, at the next safe point; it wakes a model that waits.
@@ -71,6 +73,6 @@ class Session:
         self._was_asked = True
         return await asyncio.shield(self._work)
 
-    def _start(self, run: Run) -> Monitor:
-        self._monitor = self._make(run, self._inbox)
-        return self._monitor
+    def _start(self, run: Run) -> Monitor | Futures:
+        self._play = self._make(run, self._inbox)
+        return self._play

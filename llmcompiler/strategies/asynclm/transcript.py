@@ -46,13 +46,16 @@ class Transcript:
         """Add what the model wrote."""
         self._pieces.append(piece)
 
-    def inject(self, text: str, drop: int) -> None:
-        """Take back the last `drop` characters, which are sampled ones, and add what the runtime puts in."""
-        while drop > 0:
+    def take_back(self, count: int) -> None:
+        """Take back the last characters, which are sampled ones."""
+        while count > 0:
             last = self._pieces.pop()
-            if len(last) > drop:
-                self._pieces.append(last[:-drop])
-            drop -= len(last)
+            if len(last) > count:
+                self._pieces.append(last[:-count])
+            count -= len(last)
+
+    def inject(self, text: str) -> None:
+        """Add what the runtime puts in."""
         self._pieces.append(text)
         self.injected += len(text)
 

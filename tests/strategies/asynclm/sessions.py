@@ -73,9 +73,7 @@ class Held:
         return self.result.tasks[id].outcome
 
 
-def held(
-    *texts: str | Sequence[str], per_token: float = 0.1, tools: Iterable[object] = TOOLS, **options: Any
-) -> Held:
+def held(*texts: str | Sequence[str], per_token: float = 0.1, tools: Iterable[object] = TOOLS, **options: Any) -> Held:
     """Return what came of a session whose model writes these texts, each to its end."""
 
     async def work() -> Held:

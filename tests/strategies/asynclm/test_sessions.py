@@ -224,7 +224,11 @@ def test_a_limit_of_tasks_gives_the_best_answer() -> None:
 
 def test_a_limit_of_seconds_gives_the_best_answer() -> None:
     session = held([FLORIST, "[CALL] s [HEAD] slow(60) [END]", TRAP, TRAP], "Answer: none", limits=Limits(seconds=5))
-    assert (session.result.answer, session.result.stopped_by, session.result.seconds) == ("none", "seconds", pytest.approx(5.3))
+    assert (session.result.answer, session.result.stopped_by, session.result.seconds) == (
+        "none",
+        "seconds",
+        pytest.approx(5.3),
+    )
 
 
 def test_events_and_the_plan_are_as_of_every_strategy() -> None:
