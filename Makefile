@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Where pip finds PyTorch's CPU build of this release it takes that, a fifth of a gigabyte; TORCH= leaves the choice to pip.
+TORCH ?= torch==2.13.0
 
-.PHONY: help setup demo test check format bench notebooks notebooks-update clean
+.PHONY: help setup demo test test-local check format bench notebooks notebooks-update clean
 
 help:
 	@echo "make demo    a question answered by the compiler and by a sequential loop, offline"
@@ -30,6 +32,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest
+
+# Models in this process: their tests are a command of their own, since PyTorch and transformers are larger than all the rest.
+test-local: $(STAMP)
+	@test -z "$(TORCH)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
+	@$(BIN)/python -m pytest tests/local
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.models.model import Model
-from llmcompiler.models.provider import model_of
+from llmcompiler.models.provider import is_local, model_of
 from llmcompiler.toolkit.registry import Registry
 
 Role = Literal["model", "planner_model", "joiner_model"]
@@ -86,8 +86,9 @@ class Config:
 
     @property
     def names_server(self) -> bool:
-        """Return whether the file says where its model is served, or with which key."""
-        return self.model is not None and bool(self.model.base_url or self.model.api_key_env)
+        """Return whether the file says where its model is, or with which key it is asked."""
+        model = self.model
+        return model is not None and bool(model.base_url or model.api_key_env or is_local(model.name))
 
     def make_model(
         self,

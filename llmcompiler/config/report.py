@@ -7,6 +7,7 @@ from typing import Any
 from llmcompiler.config.config import Config, ModelChoice
 from llmcompiler.config.documents import Problem
 from llmcompiler.config.loading import Inspection, ToolFound
+from llmcompiler.models.provider import is_local
 from llmcompiler.passes.check import signature
 from llmcompiler.plan.tools import Effect, Policy
 from llmcompiler.toolkit.tool import Tool
@@ -40,6 +41,8 @@ def settings(config: Config) -> Iterator[tuple[str, str]]:
 
 def _model_text(choice: ModelChoice) -> str:
     parts = [choice.name, *(f"{name} {_short(value)}" for name, value in choice.options.items())]
+    if is_local(choice.name):
+        return f"{', '.join(parts)}; in this process"
     if choice.base_url:
         parts.append(f"at {choice.base_url}")
     key = choice.api_key_env or ("" if choice.base_url else "OPENAI_API_KEY")

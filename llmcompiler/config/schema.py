@@ -18,7 +18,7 @@ from pydantic import (
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines
 from llmcompiler.models.address import server_address
-from llmcompiler.models.provider import provider_and_name
+from llmcompiler.models.provider import is_local, provider_and_name
 from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
 from llmcompiler.prompting import example_set
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
@@ -84,6 +84,12 @@ class ModelSection(_Section):
     max_tokens: Count | None = None
     seed: int | None = None
     options: Annotated[dict[str, Any], AfterValidator(_free)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _served(self) -> "ModelSection":
+        if is_local(self.name) and (self.base_url or self.api_key_env):
+            raise ValueError(f"{self.name} runs in this process: it has no base_url and no api_key_env")
+        return self
 
     def request_options(self) -> dict[str, Any]:
         """Return the further fields of each request."""

@@ -55,8 +55,11 @@ class Durations:
         mean = self._means.get(tool)
         self._means[tool] = seconds if mean is None else mean + 0.2 * (seconds - mean)
 
+    def known(self, tool: str, declared: float | None) -> float | None:
+        """Return the seconds a call is expected to take, declared or learnt; None if nobody knows."""
+        return self._means.get(tool) if declared is None else declared
+
     def expected(self, tool: str, declared: float | None) -> float:
         """Return the seconds a call is expected to take: declared, learnt, or 1."""
-        if declared is not None:
-            return declared
-        return self._means.get(tool, 1.0)
+        known = self.known(tool, declared)
+        return 1.0 if known is None else known

@@ -23,6 +23,7 @@ from llmcompiler.errors import (
 from llmcompiler.models.failures import refused
 from llmcompiler.models.model import CallPiece, Chunk, Message, Prompt, Usage, writable
 from llmcompiler.models.openai import function_of
+from llmcompiler.models.stopping import StopStrings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -149,11 +150,13 @@ class _Reply:
     def __init__(self, stop: tuple[str, ...]) -> None:
         self.has_begun = False
         self.has_content = False
-        self.has_stopped = False
-        self._stop = stop
-        self._held = ""  # may be the beginning of a stop string
+        self._stopping = StopStrings(stop)
         self._usage: UsageMetadata | None = None
         self._finish: str | None = None
+
+    @property
+    def has_stopped(self) -> bool:
+        return self._stopping.has_stopped
 
     def read(self, message: "AIMessage") -> Chunk | None:
         """Return what a message adds: text, or an empty sign of life, such as a thought; None for neither."""
@@ -162,25 +165,15 @@ class _Reply:
         self.has_begun = True
         if message.usage_metadata is not None:
             self._usage = add_usage(self._usage, message.usage_metadata)
-        self._finish = _finish(message.response_metadata) or self._finish
-        text = self._up_to_stop(writable(str(message.text)))
+        text = self._stopping.feed(writable(str(message.text)))
+        self._finish = "stop" if self.has_stopped else _finish(message.response_metadata) or self._finish
         calls = _calls(message)
         self.has_content = self.has_content or bool(text or calls)
         return Chunk(text, calls=calls) if message.content or message.additional_kwargs or calls else None
 
     def end(self) -> Chunk:
         """Return the last chunk."""
-        return Chunk("" if self.has_stopped else self._held, _usage(self._usage), self._finish)
-
-    def _up_to_stop(self, text: str) -> str:
-        text = self._held + text
-        places = [place for stop in self._stop if (place := text.find(stop)) >= 0]
-        if places:
-            self.has_stopped, self._finish = True, "stop"
-            return text[: min(places)]
-        held = max((_overlap(text, stop) for stop in self._stop), default=0)
-        self._held = text[len(text) - held :]
-        return text[: len(text) - held]
+        return Chunk(self._stopping.held, _usage(self._usage), self._finish)
 
 
 def _message(message: Message) -> "BaseMessage | tuple[str, str]":
@@ -208,12 +201,6 @@ def _piece(said: Mapping[str, Any]) -> CallPiece:
         writable(said.get("name") or ""),
         writable(arguments if isinstance(arguments, str) else json.dumps(arguments)),
     )
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return how many characters at the end of a text may be the beginning of a stop string."""
-    longest = min(len(text), len(stop) - 1)
-    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)
 
 
 def _finish(metadata: Mapping[str, Any]) -> str | None:

@@ -6,20 +6,19 @@ end the answer, and because the SDK's own reading costs 100 us a chunk. The SDK'
 
 import asyncio
 import copy
-import json
 import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import ModelTimeout, ModelUnavailable, StreamCut, UsageError
 from llmcompiler.models.address import server_address
+from llmcompiler.models.event_stream import EventStream
 from llmcompiler.models.failures import refused
-from llmcompiler.models.model import CallPiece, Chunk, Message, Prompt, ToolCall, Usage, writable
+from llmcompiler.models.model import Chunk, Message, Prompt, ToolCall
 from llmcompiler.plan.tools import ToolSpec
 
 if TYPE_CHECKING:
@@ -87,8 +86,18 @@ class OpenAIModel:
         """Return the key, so that it can be kept out of every text that is shown."""
         return frozenset({self._key}) - {"none"}
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
+    def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
         """Yield the reply; the last chunk carries usage if the server said it. Raises a `ModelError`."""
+        said: dict[str, Any] = {"messages": [_message(message) for message in prompt.messages]}
+        if prompt.tools:
+            said["tools"] = [function_of(spec) for spec in prompt.tools]
+        return self._reply("/chat/completions", said, prompt.stop)
+
+    def complete(self, text: str, stop: tuple[str, ...] = ()) -> AsyncIterator[Chunk]:
+        """Yield how the model goes on with a text as it stands, by raw completions; otherwise as `stream`."""
+        return self._reply("/completions", {"prompt": text}, stop)
+
+    async def _reply(self, path: str, said: Mapping[str, Any], stop: tuple[str, ...]) -> AsyncGenerator[Chunk, None]:
         import openai  # 350 ms, needed only here
 
         client = await self._client()
@@ -98,9 +107,9 @@ class OpenAIModel:
             # Not `chat.completions.create`: it searches each of its parameters for something to convert, takes by name only
             # what OpenAI's own servers know, and costs a quarter of the whole request.
             stream = await client.sdk.post(
-                "/chat/completions",
+                path,
                 cast_to=object,
-                body=self._body(prompt),
+                body=self._body(said, stop),
                 options=self._call_options,
                 stream=True,
                 stream_cls=openai.AsyncStream[object],
@@ -153,17 +162,10 @@ class OpenAIModel:
             await client.begin()
         return client
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [_message(message) for message in prompt.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if prompt.stop:
-            body["stop"] = list(prompt.stop)
-        if prompt.tools:
-            body["tools"] = [function_of(spec) for spec in prompt.tools]
+    def _body(self, said: Mapping[str, Any], stop: tuple[str, ...]) -> dict[str, Any]:
+        body = {"model": self.name, **said, "stream": True, "stream_options": {"include_usage": True}}
+        if stop:
+            body["stop"] = list(stop)
         return {**body, **self._fields}
 
 
@@ -271,82 +273,3 @@ def _import_soon() -> None:
     """Import the SDK in a thread, while prompts are built: it takes a third of a second."""
     if "openai" not in sys.modules:
         threading.Thread(target=import_module, args=("openai",), name="llmcompiler import", daemon=True).start()
-
-
-@dataclass(slots=True)
-class EventStream:
-    """Reads server-sent events of chat completions from bytes, however they are split. Pure.
-
-    `skipped` counts events that could not be read; `is_finished` says that the server finished a reply of which something
-    could; `error` is what the server itself says went wrong, after which nothing counts.
-    """
-
-    skipped: int = 0
-    is_finished: bool = False
-    error: str | None = None
-    _has_read: bool = False
-    _rest: bytes = b""
-
-    def feed(self, data: bytes) -> Iterator[Chunk]:
-        """Yield what these bytes complete."""
-        *lines, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:") and self.error is None:
-                yield from self._event(line[5:].strip())
-
-    def _event(self, data: bytes) -> Iterator[Chunk]:
-        if data == b"[DONE]":
-            self.is_finished = self.is_finished or self._has_read or not self.skipped
-            return
-        try:
-            event = json.loads(data)
-            self.error = self.error or _error_text(event)
-            choices, usage = event.get("choices") or (), event.get("usage")
-            choice = choices[0] if choices else {}
-            delta, finish = choice.get("delta"), choice.get("finish_reason") or None
-            text = (delta or {}).get("content") or ""
-            calls = tuple(map(_piece, (delta or {}).get("tool_calls") or ()))
-            if not isinstance(text, str) or not (isinstance(delta, Mapping) or finish or usage):
-                raise ValueError("neither text nor usage")
-        except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
-            self.skipped += 1
-            return
-        self._has_read = True
-        self.is_finished = self.is_finished or finish is not None
-        if text or calls or usage or finish or _thinks(delta or {}):
-            yield Chunk(writable(text), _usage(usage) if usage else None, finish, calls)
-
-
-def _piece(data: Any) -> CallPiece:
-    """Return a piece of a call. Servers leave out what they like, and some send the arguments as an object."""
-    function = data.get("function") or {}
-    index, arguments = data.get("index"), function.get("arguments") or ""
-    return CallPiece(
-        index if type(index) is int else None,
-        writable(str(data.get("id") or "")),
-        writable(str(function.get("name") or "")),
-        writable(arguments if isinstance(arguments, str) else json.dumps(arguments)),
-    )
-
-
-def _thinks(delta: Mapping[str, Any]) -> bool:
-    """Return whether the model thinks aloud, in a field of its own: a sign of life, which an empty piece of text is not."""
-    return any(text for name, text in delta.items() if name.startswith("reasoning"))
-
-
-def _error_text(event: Mapping[str, Any]) -> str | None:
-    error = event if event.get("object") == "error" else event.get("error")
-    said = error.get("message") if isinstance(error, Mapping) else error
-    return str(said or error)[:500] if error else None
-
-
-def _usage(data: Any) -> Usage | None:
-    if not isinstance(data, Mapping):
-        return None
-    details = data.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    return Usage(1, _count(data.get("prompt_tokens")), _count(data.get("completion_tokens")), _count(cached))
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None

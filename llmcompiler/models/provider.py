@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmcompiler.errors import UsageError
 from llmcompiler.models.langchain import LangChainModel, is_chat_model, is_runnable
+from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Model
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.plan.diagnostics import did_you_mean
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 ModelLike: TypeAlias = "str | Model | BaseChatModel"
 
-PROVIDERS = ("openai",)
+PROVIDERS = ("openai", "local")
 
 
 def provider_and_name(model: str) -> tuple[str, str]:
@@ -28,6 +29,11 @@ def provider_and_name(model: str) -> tuple[str, str]:
     return provider, name
 
 
+def is_local(model: str) -> bool:
+    """Return whether a name is that of a model in this process, which has no server and no key."""
+    return model.startswith("local:")
+
+
 def model_of(
     model: "ModelLike | None",
     *,
@@ -37,6 +43,7 @@ def model_of(
 ) -> Model:
     """Return a model for `"provider:name"`, for a LangChain chat model or for an object with `stream(prompt)`.
 
+    The provider is `openai`, any server of chat completions, or `local`, a folder or a name on the hub, run in this process.
     base_url, api_key and options (further fields of each request) are for a model given by name. Raises `UsageError` for
     what is no model.
     """
@@ -44,6 +51,10 @@ def model_of(
         raise UsageError('name a model: model="openai:NAME", or planner_model= and joiner_model=')
     if isinstance(model, str):
         _, name = provider_and_name(model)
+        if is_local(model):
+            if base_url or api_key:
+                raise UsageError(f"{model} runs in this process: it has no base_url and no api_key")
+            return LocalModel(name, options=options)
         return OpenAIModel(name, base_url=base_url, api_key=api_key, options=options)
     if is_chat_model(model):
         return LangChainModel(model)

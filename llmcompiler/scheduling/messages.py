@@ -64,6 +64,11 @@ class RepairStarted:
 
 
 @message
+class HeldReleased:
+    """Tasks that were added so far are held no longer, though the plan goes on."""
+
+
+@message
 class PlanSealed:
     """Nothing more will come, and nothing is pending."""
 
@@ -126,6 +131,7 @@ Signal: TypeAlias = (
     | TaskRefused
     | PlanClosed
     | RepairStarted
+    | HeldReleased
     | PlanSealed
     | AttemptEnded
     | TaskParked

@@ -20,6 +20,7 @@ from llmcompiler.scheduling.messages import (
     EndRound,
     EndTask,
     ExpireTask,
+    HeldReleased,
     PlanClosed,
     PlanOpened,
     PlanSealed,
@@ -111,7 +112,7 @@ class TaskFetchingUnit:
             case _:
                 self._take_of_plan(signal)
 
-    def _take_of_plan(self, signal: PlanOpened | PlanClosed | RepairStarted | PlanSealed) -> None:
+    def _take_of_plan(self, signal: PlanOpened | PlanClosed | RepairStarted | HeldReleased | PlanSealed) -> None:
         match signal:
             case PlanOpened():
                 self._plan_to(PlanState.OPEN)
@@ -122,6 +123,8 @@ class TaskFetchingUnit:
                 self._complete = complete
             case RepairStarted():
                 self._plan_to(PlanState.REPAIRING)
+            case HeldReleased():
+                self._release()
             case PlanSealed():
                 self._seal()
             case _:
@@ -216,6 +219,13 @@ class TaskFetchingUnit:
         if state is PlanState.OPEN and self._live:
             raise IllegalMove(f"a new plan cannot be opened: {self._live} tasks have not ended")
         self.plan = state
+
+    def _release(self) -> None:
+        for entry in self.entries.values():
+            if entry.is_held and not entry.has_ended:
+                entry.is_held = False
+                if entry.state is State.HELD:
+                    self._ready(entry)
 
     def _seal(self) -> None:
         if self._invalid:

@@ -41,10 +41,14 @@ class Means:
 
 @dataclass(slots=True)
 class Reply:
-    """A model's reply, as far as it has come; `finish` is why the model ended it, None while it has not."""
+    """A model's reply, as far as it has come.
+
+    finish: why the model ended it, None while it has not. usage: as the provider told it, None while it has not.
+    """
 
     parts: list[str] = field(default_factory=list)
     finish: str | None = None
+    usage: Usage | None = None
 
     @property
     def text(self) -> str:
@@ -107,12 +111,12 @@ class Run:
 
         Raises `ModelError`, or `LimitReached` for tokens.
         """
-        usage, pieces = None, 0
+        pieces = 0
         self.check_tokens()  # what another request has told of its use may have come late
         try:
             async with aclosing(stream_reply(model, prompt, self._means.deadlines, self._means.retries)) as chunks:
                 async for chunk in chunks:
-                    usage, reply.finish = chunk.usage or usage, chunk.finish or reply.finish
+                    reply.usage, reply.finish = chunk.usage or reply.usage, chunk.finish or reply.finish
                     if chunk.has_content:
                         pieces += 1
                         self._pieces += 1
@@ -123,8 +127,8 @@ class Run:
             error.args = (self._redactor.redact(str(error)),)  # a server may repeat the key that it refuses
             raise
         finally:
-            self._pieces -= pieces if usage else 0
-            self._count(prompt.purpose, usage or Usage())
+            self._pieces -= pieces if reply.usage else 0
+            self.count(prompt.purpose, reply.usage or Usage())
         self.check_tokens()
 
     async def ask(self, model: Model, prompt: Prompt) -> Reply:
@@ -143,6 +147,11 @@ class Run:
         if self._tokens + self._pieces > limit:
             raise LimitReached(f"the run may use {limit} tokens", limit="tokens")
 
+    def count(self, purpose: str, usage: Usage) -> None:
+        """Count what a request has used."""
+        self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
+        self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something of no consequence for the answer go on beside the run, at most until its end."""
         task = asyncio.get_running_loop().create_task(work)
@@ -160,7 +169,3 @@ class Run:
         self._background.discard(task)
         if not task.cancelled():
             task.exception()  # asked for, so that asyncio does not complain: it is of no consequence
-
-    def _count(self, purpose: str, usage: Usage) -> None:
-        self._usage[purpose] = self._usage.get(purpose, Usage(0, 0, 0, 0)) + usage
-        self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)

@@ -129,17 +129,25 @@ class Turn:
         return Span(start, start + len(line))
 
     def _keep(self, id: int, call: ToolCall, arguments: str) -> None:
-        """Keep a call for the transcript, in which each needs an id of its own and a name that may stand there."""
-        named = (
-            f"call{number:05d}" for number in count(id)
-        )  # nine letters and digits: what the strictest server takes
-        call_id = call.id if call.id and call.id not in self._used else next(n for n in named if n not in self._used)
-        self._used.add(call_id)
-        self.calls[id] = ToolCall(call_id, fit_name(call.name), inert(arguments))
+        """Keep a call for the transcript."""
+        self.calls[id] = for_transcript(call, arguments, self._used, id)
 
     def _reject(self, id: int, tool: str, errors: list[Diagnostic]) -> None:
         self._errors += errors
         self._sink.take([Pending(id, tool), Rejected(id, tool, tuple(errors))])
+
+
+def for_transcript(call: ToolCall, arguments: str, used: set[str], number: int) -> ToolCall:
+    """Return a call as the transcript may hold it: with an id of its own, which goes to `used`, and a name that is legal.
+
+    number: where to begin to count, if the call has no id, or one that is used.
+    """
+    named = (
+        f"call{number:05d}" for number in count(number)
+    )  # nine letters and digits: what the strictest server takes
+    call_id = call.id if call.id and call.id not in used else next(name for name in named if name not in used)
+    used.add(call_id)
+    return ToolCall(call_id, fit_name(call.name), inert(arguments))
 
 
 def _shown(outcome: Outcome) -> str:

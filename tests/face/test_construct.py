@@ -443,7 +443,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_an_agent_and_its_tools_load_neither_networkx_nor_langchain() -> None:
     code = "from llmcompiler import *\n@tool\ndef f(x: int): ...\nLLMCompiler('openai:x', [f], base_url='http://h/v1')"
-    assert loaded(code, ("langchain_core", "networkx", "rich", "typer")) == ""
+    assert loaded(code, ("langchain_core", "networkx", "rich", "torch", "transformers", "typer")) == ""
 
 
 def loaded(code: str, modules: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 """What every task should be after any signals, by a model that knows no queue, no counters and no heap."""
 
 from collections import Counter
+from dataclasses import replace
 
 from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, Skipped, Succeeded, failed
 from llmcompiler.scheduling.messages import (
@@ -9,6 +10,7 @@ from llmcompiler.scheduling.messages import (
     EndRound,
     EndTask,
     ExpireTask,
+    HeldReleased,
     PlanClosed,
     PlanOpened,
     PlanSealed,
@@ -108,6 +110,12 @@ class Model:
 
     def _RepairStarted(self, signal: RepairStarted, now: float) -> None:
         self.plan = PlanState.REPAIRING
+
+    def _HeldReleased(self, signal: HeldReleased, now: float) -> None:
+        for id, told in self.told.items():
+            if self.state[id] not in ENDED:
+                self.told[id] = replace(told, is_held=False)
+        self._look_around()
 
     def _PlanSealed(self, signal: PlanSealed, now: float) -> None:
         is_cut = self.is_cut or self.plan is PlanState.OPEN

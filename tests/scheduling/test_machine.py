@@ -18,6 +18,7 @@ from llmcompiler.scheduling.messages import (
     Command,
     EndRound,
     EndTask,
+    HeldReleased,
     PlanClosed,
     PlanOpened,
     PlanSealed,
@@ -133,6 +134,11 @@ class Machine(RuleBasedStateMachine):
     def repair(self, more: bool) -> None:
         self.tell(RepairStarted(), more)
 
+    @some(State.HELD)
+    @rule(more=st.booleans())
+    def release(self, more: bool) -> None:
+        self.tell(HeldReleased(), more)
+
     @precondition(is_writing)
     @precondition(lambda self: len(self.model.state) > 4)
     @rule(more=st.booleans())
@@ -227,7 +233,7 @@ class Machine(RuleBasedStateMachine):
             AttemptEnded(known, 1, BROKEN, 1.0),
             Tick(),
         ]
-        late += [PlanOpened(), PlanClosed(True), RepairStarted(), PlanSealed(), Stopped()]
+        late += [PlanOpened(), PlanClosed(True), RepairStarted(), HeldReleased(), PlanSealed(), Stopped()]
         self.tell(data.draw(st.sampled_from(late), "signal"), more)
 
     # What may not be

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcompiler.models.calls import CallReader
+from llmcompiler.models.event_stream import EventStream
 from llmcompiler.models.model import CallPiece, ToolCall
-from llmcompiler.models.openai import EventStream
 
 A, B = '{"q":"a"}', '{"q":"b"}'
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from llmcompiler.models.event_stream import EventStream
 from llmcompiler.models.model import Chunk, Usage
-from llmcompiler.models.openai import EventStream
 
 TEXT = 'héllo 😀 "1. look(\\"a\\")"\u2028\u0085 done\r\n'
 

@@ -1,0 +1,158 @@
+"""A model and its tokenizer, loaded: what generations need of transformers, and nothing else."""
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llmcompiler.errors import BadModelRequest, ModelError
+from llmcompiler.models.local.costs import PrefillCost
+from llmcompiler.models.model import Message
+
+if TYPE_CHECKING:
+    import torch
+
+_ANCHOR = "a"  # a token's text is read behind another one, since tokenizers strip the space that a text begins with
+
+
+@dataclass(eq=False)
+class Checkpoint:
+    """A causal language model of transformers and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    cost: PrefillCost = field(default_factory=PrefillCost)
+
+    @cached_property
+    def context(self) -> int | None:
+        """Return how many tokens the model can read, None where its configuration does not say."""
+        size = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return size if isinstance(size, int) and size > 0 else None
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Return the tokens with which a text ends."""
+        said = self.model.generation_config.eos_token_id
+        ids = [self.tokenizer.eos_token_id, *(said if isinstance(said, list) else [said])]
+        return frozenset(id for id in ids if id is not None)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Return the text of each token; it is empty where the model has more tokens than the tokenizer."""
+        anchor = self.encode(_ANCHOR)
+        start = len(self.decode(anchor))
+        width = self.model.get_output_embeddings().weight.shape[0]
+        decoded = self.tokenizer.batch_decode([[*anchor, id] for id in range(width)], **_AS_WRITTEN)
+        return tuple(text[start:] for text in decoded)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text that stands inside another one."""
+        tokens: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return tokens
+
+    def encode_foreign(self, text: str, marks: Sequence[str]) -> list[int]:
+        """Return the tokens of a text that others wrote: of the tokenizer's control tokens it can hold `marks` alone."""
+        tokens = self.encode(text)
+        if {*tokens} & self._controls <= {token for mark in marks for token in self.encode(mark)}:
+            return tokens
+        parts = re.split(f"({'|'.join(map(re.escape, marks))})", text)
+        return [token for part in parts for token in (self.encode(part) if part in marks else self._spelt_out(part))]
+
+    def _spelt_out(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return tokens
+
+    @cached_property
+    def _controls(self) -> frozenset[int]:
+        return frozenset(self.tokenizer.added_tokens_encoder.values()) | self.ends
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, special ones as they are written."""
+        return str(self.tokenizer.decode(list(tokens), **_AS_WRITTEN))
+
+    def decode_reply(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens without special ones."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a conversation, in the tokenizer's own chat template if it has one, and where a reply begins.
+
+        Raises `BadModelRequest` for a conversation that the template does not take.
+        """
+        if self.tokenizer.chat_template is None:
+            text = "".join(f"{message.role}: {message.text}\n\n" for message in messages) + "assistant:"
+            tokens: list[int] = self.tokenizer.encode(text)
+            return tokens
+        import jinja2
+
+        said = [{"role": message.role, "content": message.text} for message in messages]
+        try:
+            text = self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+        except jinja2.TemplateError as error:
+            raise BadModelRequest(f"the chat template of the model does not take this conversation: {error}") from error
+        return self.encode(text)
+
+    def generator(self, seed: int | None) -> "torch.Generator":
+        """Return a source of randomness; the same seed gives the same choices."""
+        import torch
+
+        source = torch.Generator(self.model.device)
+        if seed is None:
+            source.seed()
+        else:
+            source.manual_seed(seed)
+        return source
+
+    def forward(self, tokens: Sequence[int], cache: Any) -> tuple["torch.Tensor", Any]:
+        """Read tokens behind those of a cache; return the logits of the next token in float32, and the cache."""
+        import torch
+        from transformers import DynamicCache
+
+        if cache is None:
+            cache = DynamicCache(config=self.model.config)
+        ids = torch.tensor([list(tokens)], device=self.model.device)
+        with torch.inference_mode():
+            read = self.model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1)
+        return read.logits[0, -1].float(), cache
+
+
+_AS_WRITTEN = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+
+
+def load(name: str) -> Checkpoint:
+    """Return what lies in a folder, or on the hub under this name, on the fastest device. Raises a `ModelError`.
+
+    Weights are read from safetensors alone and no code of the checkpoint is run.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with _no_progress_bar():
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                name, dtype="auto", trust_remote_code=False, use_safetensors=True
+            )
+    except Exception as error:
+        raise ModelError(f"local:{name} cannot be loaded: {type(error).__name__}: {error}") from error
+    if "cache" not in inspect.signature(model.forward).parameters:
+        raise ModelError(f"local:{name} cannot be used: {type(model).__name__} takes no cache of keys and values")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Checkpoint(model.eval().to(device), tokenizer)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing on the terminal, where a run may be shown."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()

@@ -1,0 +1,51 @@
+"""How a session is held, and what it has spent."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from llmcompiler.strategies.asynclm.calls import HoldWrites
+from llmcompiler.strategies.asynclm.delimiters import Delimiters
+from llmcompiler.strategies.asynclm.engine import Counts
+from llmcompiler.strategies.asynclm.interrupts import Trap
+
+Phase: TypeAlias = Literal["starting", "generating", "injecting", "waiting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How a session is held."""
+
+    trap: Trap = "any"
+    hold_writes: HoldWrites = "trap"
+    delimiters: Delimiters = field(default_factory=Delimiters)
+
+
+@dataclass(slots=True)
+class Spent:
+    """Where the time of a session went, in seconds, and what happened in it.
+
+    starting: until the first piece of text; generating: between pieces; injecting: from an injection to the piece after
+    it; waiting: in traps and at ends of the text. counts: the tokens and requests of its generation.
+    """
+
+    starting: float = 0.0
+    generating: float = 0.0
+    injecting: float = 0.0
+    waiting: float = 0.0
+    injections: int = 0
+    traps: int = 0
+    refused: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    @contextmanager
+    def timed(self, phase: Phase) -> Iterator[None]:
+        """Count the time within as that of a phase."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            yield
+        finally:
+            setattr(self, phase, getattr(self, phase) + now() - began)

@@ -1,0 +1,53 @@
+"""Makes a checkpoint: a Llama of two layers with random weights, and a byte-level tokenizer trained on a few sentences."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+TEXT = [
+    'Thought: I need both numbers first.\n1. search("Microsoft market cap")\n2. join()',
+    "[CALL] florist [HEAD] search(query='flowers') [END] [INTR] florist [HEAD] tulips [END] [TRAP] [END]",
+    "The heights of K2 and of Mount Everest in metres: 8611 and 8849.",
+]
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def make_tokenizer(special: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
+    """Return a tokenizer that knows every byte and some hundred pieces, and writes each of `special` as one token."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<eos>", *special],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", chat_template=TEMPLATE)
+
+
+def make_checkpoint(folder: Path, special: tuple[str, ...] = (), context: int = 4096) -> Path:
+    """Write a checkpoint into a folder; return the folder."""
+    tokenizer = make_tokenizer(special)
+    torch.manual_seed(5)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer) + 8,  # as many have it: more rows than tokens
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=context,
+        initializer_range=0.5,  # so that contexts matter to what comes next
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,41 @@
+"""From tokens to text, piece by piece."""
+
+import pytest
+
+from llmcompiler.models.local.costs import PrefillCost
+from llmcompiler.models.local.detokenizing import Detokenizer
+from tests.local.checkpoints import make_tokenizer
+
+TOKENIZER = make_tokenizer()
+
+
+def pieces_of(tokens):
+    reading = Detokenizer(TOKENIZER.decode)
+    return [*map(reading.feed, tokens), reading.close()]
+
+
+@pytest.mark.parametrize("text", ["search('K2')", "Größe: 8611 m – höher", "山の高さ 🏔️ 👩‍👩‍👧", " a  b\n\n c "])
+def test_the_pieces_are_the_text_and_no_character_comes_in_parts(text) -> None:
+    pieces = pieces_of(TOKENIZER.encode(text))
+    assert "".join(pieces) == text
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+def test_bytes_that_are_no_character_are_held_back_a_while_and_then_shown() -> None:
+    broken = TOKENIZER.encode("é")[:1] * 30
+    pieces = pieces_of(broken)
+    assert "\ufffd" in "".join(pieces)
+    assert "".join(pieces) == TOKENIZER.decode(broken)
+
+
+def test_what_is_held_back_comes_at_the_end() -> None:
+    *_, last = pieces_of([*TOKENIZER.encode("ab"), TOKENIZER.encode("é")[0]])
+    assert last == "\ufffd"
+
+
+def test_the_cost_of_a_prefill_is_estimated_on_the_dear_side() -> None:
+    cost = PrefillCost()
+    assert cost.of(100) is None
+    cost.measured(100, 1.0)
+    cost.measured(10, 0.5)  # a shorter one says less
+    assert [cost.of(50), cost.of(100), cost.of(200)] == [0.5, 1.0, 4.0]

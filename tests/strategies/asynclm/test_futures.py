@@ -1,0 +1,138 @@
+"""The futures engine: native calls are answered at once, and later calls take what they will give."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from llmcompiler import Failed, RunFailed, RunResult, Skipped, Succeeded, ToolCall, UsageError, tool
+from llmcompiler.errors import ModelUnavailable, NoProgress
+from llmcompiler.models.model import Message, Prompt
+from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
+from llmcompiler.testing.scripted import ScriptedReply
+from tests.strategies.asynclm.sessions import QUESTION, TOOLS
+
+
+@dataclass(frozen=True)
+class Ran:
+    result: RunResult
+    failure: BaseException | None
+    prompts: list[Prompt]
+
+    def told(self, request: int) -> list[Message]:
+        """Return the messages that a request, counted from 1, has beyond the one before."""
+        return list(self.prompts[request - 1].messages[len(self.prompts[request - 2].messages) :])
+
+
+def called(*replies: ScriptedReply, **options: Any) -> Ran:
+    async def work() -> Ran:
+        with ScriptedModel(replies) as model:
+            agent = AsyncLM(model, TOOLS, engine="futures", **options)
+            try:
+                result, failure = await agent.arun(QUESTION), None
+            except RunFailed as error:
+                result, failure = error.result, error.__cause__
+        return Ran(result, failure, model.prompts)
+
+    return run_virtual(work())
+
+
+def call(name: str, /, id: str = "", **arguments: Any) -> ToolCall:
+    return ToolCall(id or name, name, json.dumps(arguments))
+
+
+def calling(*calls: ToolCall, **options: Any) -> Scripted:
+    return Scripted(calls=calls, **options)
+
+
+FIND, AWAIT = call("find", name="Rose"), call("await_future", futures=["f1"])
+FOUND = '{"name": "Rose", "phone": "555-4"}'
+RUNNING = '{"future": "f1", "status": "running"}'
+
+
+def test_a_call_is_answered_by_a_future_and_the_model_may_wait_for_it() -> None:
+    ran = called(calling(FIND), calling(AWAIT), "555-4")
+    assert (ran.result.answer, ran.result.status) == ("555-4", "complete")
+    assert ran.told(2)[1:] == [Message("tool", RUNNING, call_id="find")]
+    assert ran.told(3)[1:] == [Message("tool", f"f1: {FOUND}", call_id="await_future")]
+    assert ran.result.seconds == pytest.approx(0.95)
+    assert {spec.name for spec in ran.prompts[0].tools} == {"find", "slow", "echo", "note", "fail", "await_future"}
+
+
+def test_later_calls_take_futures_in_the_same_message_and_in_others() -> None:
+    echo = call("echo", text="call ${f1.phone} or $f1 for $5 and $$f1")
+    ran = called(calling(FIND, call("echo", "e", text="$f1.phone")), calling(echo), "I wait", "done", trap="all")
+    assert ran.result.tasks[2].outcome == Succeeded("555-4")
+    assert ran.result.tasks[3].outcome == Succeeded('call 555-4 or {"name":"Rose","phone":"555-4"} for $5 and $f1')
+    assert ran.result.tasks[2].started == ran.result.tasks[1].ended
+    assert ran.told(4)[-1].role == "user"
+    assert ran.told(4)[-1].text.splitlines()[:2] == [f"f1: {FOUND}", 'f2: "555-4"']
+
+
+def test_a_message_without_calls_waits_for_any_or_all_that_is_pending() -> None:
+    both = calling(FIND, call("slow"))
+    ran = called(both, "I wait", "and wait", "done")
+    assert [ran.told(3)[-1].text, ran.told(4)[-1].text] == [f"f1: {FOUND}", 'f2: "slept"']
+    ran = called(both, "I wait", "done", trap="all")
+    assert ran.told(3)[-1].text == f'f1: {FOUND}\nf2: "slept"'
+
+
+def test_a_result_that_is_there_at_the_end_of_the_message_answers_its_call() -> None:
+    ran = called(calling(FIND, call("echo", text="x" * 40), per_chunk=0.2), "done")
+    assert ran.told(2)[1] == Message("tool", FOUND, call_id="find")
+
+
+def test_results_of_earlier_calls_are_told_with_the_next_turn() -> None:
+    ran = called(calling(FIND), calling(call("slow", seconds=0.1), first_token=2.0), "I wait", "done")
+    assert ran.told(3)[-1] == Message("user", f"f1: {FOUND}")
+
+
+def test_writes_wait_for_the_whole_message() -> None:
+    ran = called(calling(call("note", text="x"), call("echo", text="y" * 30), per_chunk=0.5), "I wait", "done")
+    assert ran.result.tasks[1].started == pytest.approx(ran.result.tasks[2].planned + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ('{"name": ', "no JSON object"),
+        ('{"nam": "x"}', "find has no argument 'nam'"),
+        ('{"name": "$f1.__class__"}', "private name"),
+    ],
+)
+def test_a_wrong_call_comes_back_with_what_is_wrong(arguments: str, said: str) -> None:
+    ran = called(calling(FIND, ToolCall("b", "find", arguments)), "I wait", "done", trap="all")
+    assert isinstance(ran.result.tasks[2].outcome, Failed)
+    assert any(said in message.text for prompt in ran.prompts for message in prompt.messages)
+
+
+def test_what_needs_a_failed_call_is_skipped_by_its_future() -> None:
+    ran = called(calling(call("fail"), call("echo", text="$f1")), "done")
+    assert ran.result.tasks[2].outcome == Skipped(1)
+    assert ran.told(2)[-1].text == "skipped: it needs f1, which gave no value"
+
+
+def test_waiting_for_nothing_is_told_and_ends_the_run_the_third_time() -> None:
+    ran = called(calling(AWAIT), "done")
+    assert "none of these is pending" in ran.told(2)[-1].text
+    assert isinstance(called(calling(AWAIT), calling(AWAIT), calling(AWAIT)).failure, NoProgress)
+
+
+def test_a_stream_that_breaks_off_leaves_the_best_answer() -> None:
+    ran = called(
+        calling(FIND, call("note", text="x"), error=ModelUnavailable("gone")), "as good as it gets", retries=None
+    )
+    assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("as good as it gets", "partial", "cut")
+    assert isinstance(ran.result.tasks[2].outcome, Failed)
+    assert isinstance(called(Scripted(text="x", error=ModelUnavailable("gone"))).failure, ModelUnavailable)
+
+
+def test_a_tool_may_not_have_the_name_of_ours() -> None:
+    @tool(name="await_future")
+    async def mine() -> str:
+        return ""
+
+    with pytest.raises(UsageError, match="await_future"):
+        AsyncLM(ScriptedModel([]), [mine], engine="futures")
