@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from llmcompiler import LLMCompilerError, ModelRetries, OpenAIModel, RunResult, UsageError, tool
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler import AsyncLM, LLMCompilerError, ModelRetries, OpenAIModel, RunResult, UsageError, tool
 from llmcompiler.strategies.asynclm.chat import ChatEngine
 from llmcompiler.strategies.asynclm.completions import CompletionsEngine
 from llmcompiler.strategies.asynclm.rules import Spent

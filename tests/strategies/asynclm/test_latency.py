@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import tool
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler import AsyncLM, tool
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine
 
