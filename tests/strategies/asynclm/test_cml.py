@@ -108,7 +108,8 @@ def test_what_is_read_does_not_depend_on_chunks(marks: Delimiters, data: st.Data
 @pytest.mark.parametrize("marks", [USUAL, OTHER, SHARED])
 @given(data=st.data())
 def test_no_value_of_a_tool_can_forge_anything(marks: Delimiters, data: st.DataObject) -> None:
-    value = data.draw(st.recursive(pieces(marks), lambda inner: st.lists(inner) | st.dictionaries(inner, inner)))
+    texts = pieces(marks)
+    value = data.draw(st.recursive(texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=9))
     width = data.draw(st.sampled_from([4_000, 20]))
     check_frame(value, marks, width)
 

@@ -95,6 +95,7 @@ def test_completions_send_one_text_that_only_grows() -> None:
     assert result.answer == "555-4"
     assert f"Question: {QUESTION}" in first
     assert second == f"{first}{CALL}{INTERRUPT}\n"
+    assert requests[0].request.raw["max_tokens"] is None
     assert spent.counts.requests == 2
     total = result.usage.total
     assert (spent.counts.prefilled, spent.counts.generated) == (total.input_tokens, total.output_tokens)
