@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llmcompiler.plan.tools import Cache, Effect, Policy, Rate, ToolSpec
     from llmcompiler.plan.values import Ref
     from llmcompiler.strategies.agent import Agent
+    from llmcompiler.strategies.asynclm.asynclm import AsyncLM
     from llmcompiler.strategies.compiler import LLMCompiler
     from llmcompiler.strategies.executing import execute
     from llmcompiler.strategies.parallel_calls import ParallelCalls
@@ -54,6 +55,7 @@ _HOMES = {
     "plan.tools": "Cache Effect Policy Rate ToolSpec",
     "plan.values": "Ref",
     "strategies.agent": "Agent",
+    "strategies.asynclm.asynclm": "AsyncLM",
     "strategies.compiler": "LLMCompiler",
     "strategies.executing": "execute",
     "execution.limits": "Limits",
@@ -72,6 +74,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 __version__ = "0.1.0"
 __all__ = [
     "Agent",
+    "AsyncLM",
     "Cache",
     "CallPiece",
     "Cancelled",

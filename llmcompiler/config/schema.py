@@ -23,7 +23,7 @@ from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
 from llmcompiler.prompting import example_set
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
 
-StrategyName = Literal["compiler", "react", "react_careful", "parallel_calls", "rewoo", "skeleton", "tree"]
+StrategyName = Literal["compiler", "react", "react_careful", "parallel_calls", "rewoo", "skeleton", "tree", "asynclm"]
 
 _EVERY_REQUEST = frozenset({"model", "messages", "stream", "stream_options", "stop"})
 _NAMED = ("temperature", "top_p", "max_tokens", "seed")

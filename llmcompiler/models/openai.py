@@ -95,7 +95,8 @@ class OpenAIModel:
 
     def complete(self, text: str, stop: tuple[str, ...] = ()) -> AsyncIterator[Chunk]:
         """Yield how the model goes on with a text as it stands, by raw completions; otherwise as `stream`."""
-        return self._reply("/completions", {"prompt": text}, stop)
+        # Unless told otherwise, servers end a raw completion after 16 tokens; null lets it be as long as it can.
+        return self._reply("/completions", {"prompt": text, "max_tokens": None}, stop)
 
     async def _reply(self, path: str, said: Mapping[str, Any], stop: tuple[str, ...]) -> AsyncGenerator[Chunk, None]:
         import openai  # 350 ms, needed only here

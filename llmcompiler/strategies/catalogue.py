@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from llmcompiler.strategies.agent import Agent
+from llmcompiler.strategies.asynclm.asynclm import AsyncLM
 from llmcompiler.strategies.compiler import LLMCompiler
 from llmcompiler.strategies.parallel_calls import ParallelCalls
 from llmcompiler.strategies.react import CarefulReAct, ReAct
@@ -13,6 +14,6 @@ from llmcompiler.strategies.tree import TreeOfThoughts
 
 _ALL: tuple[type[Agent], ...] = (
     *(LLMCompiler, ReAct, CarefulReAct, ParallelCalls, ReWOO),
-    *(SkeletonOfThought, TreeOfThoughts),
+    *(SkeletonOfThought, TreeOfThoughts, AsyncLM),
 )
 STRATEGIES: Mapping[str, type[Agent]] = MappingProxyType({each.strategy: each for each in _ALL})

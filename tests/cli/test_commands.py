@@ -107,7 +107,8 @@ def test_a_dead_server_is_told_by_its_address() -> None:
         pytest.param(["plan", "What is high?"], "`llmcompiler demo` runs without either", id="no key to plan"),
         pytest.param(
             ["run", "--strategy", "graph", "q"],
-            "there is no strategy 'graph'; known: compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree",
+            "there is no strategy 'graph'; known: compiler, react, react_careful, parallel_calls, rewoo, skeleton, "
+            "tree, asynclm",
             id="strategy",
         ),
         pytest.param(
@@ -146,7 +147,7 @@ def test_wrong_use_of_the_real_command_has_no_traceback() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr == "error: there is no strategy 'graph'; "
-        "known: compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree\n"
+        "known: compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree, asynclm\n"
     )
 
 

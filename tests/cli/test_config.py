@@ -103,7 +103,8 @@ def test_check_tells_every_mistake_with_its_place_and_exits_with_1(folder: Path)
     done = command("check", write(WRONG), "--allow-code", "good/")
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
-        "agent.yaml:2:1: strategy: expected one of compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree; "
+        "agent.yaml:2:1: strategy: expected one of compiler, react, react_careful, parallel_calls, rewoo, skeleton, "
+        "tree, asynclm; "
         'found text "compilr"; did you mean compiler?',
         'agent.yaml:3:10: limits.seconds: expected seconds, or a text such as "10s", "2m" or "1h", more than 0; '
         'found text "soon"',

@@ -288,7 +288,7 @@ HUGE = {
     "a long key": ("? " + "k" * 900_000 + "\n: 1", "unknown key"),
     "a long text": (
         "strategy: " + "k" * 900_000,
-        "expected one of compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree",
+        "expected one of compiler, react, react_careful, parallel_calls, rewoo, skeleton, tree, asynclm",
     ),
     "a long name": ("tools: [" + "k" * 900_000 + ".py::f]", "is no path"),
     "blanks": (" " * 990_000, "expected a mapping"),

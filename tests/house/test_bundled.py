@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmcompiler import (
+    AsyncLM,
     CarefulReAct,
     Limits,
     LLMCompiler,
@@ -89,7 +90,8 @@ def asked() -> list[str]:
     calls = ScriptedModel(["8611 m"])
     skeleton = ScriptedModel(["1. Its height", "8611 m"])
     tree = ScriptedModel(["1. K2 is 8611 m high", "Score: 10", "8611 m"])
-    models = (compiler, react, careful, rewoo, calls, skeleton, tree)
+    writing, futures = ScriptedModel(["Answer: 8611 m"]), ScriptedModel(["8611 m"])
+    models = (compiler, react, careful, rewoo, calls, skeleton, tree, writing, futures)
     for agent in (
         LLMCompiler(compiler, TOOLS, limits=Limits(replans=2)),
         ReAct(react, TOOLS),
@@ -98,6 +100,8 @@ def asked() -> list[str]:
         ParallelCalls(calls, TOOLS),
         SkeletonOfThought(skeleton, TOOLS),
         TreeOfThoughts(tree, TOOLS, depth=1),
+        AsyncLM(writing, TOOLS, engine="chat"),
+        AsyncLM(futures, TOOLS, engine="futures"),
     ):
         agent.run("How high is K2?")
     game = ScriptedModel(["4 * 6 = 24 (left: 24)", "sure"])

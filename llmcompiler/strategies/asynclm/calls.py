@@ -61,11 +61,12 @@ class Calls:
         found = self.pending.keys() & outcomes.keys()
         return [id for id in outcomes if id in found] if found else []
 
-    @property
-    def expected(self) -> float | None:
-        """Return in how many seconds the next pending call is expected to end, None if there is none."""
-        now = asyncio.get_running_loop().time()
-        return max(0.0, min(each.due for each in self.pending.values()) - now) if self.pending else None
+    def expected(self, *, last: bool) -> float | None:
+        """Return in how many seconds the first pending call is expected to end, or the last; None if there is none."""
+        if not self.pending:
+            return None
+        due = (max if last else min)(each.due for each in self.pending.values())
+        return max(0.0, due - asyncio.get_running_loop().time())
 
     def take(self, name: str | None, body: str, span: Span) -> str | None:
         """Take a call as it was written. Return a complaint about its name, None if the name may be used.

@@ -205,7 +205,7 @@ class Monitor:
         """Return what is to be put in, once there is something, or an empty text once nothing can come."""
         blocks = ""
         with self.spent.timed("waiting"):
-            await self._generation.pause(self._calls.expected)
+            await self._generation.pause(self._calls.expected(last=self._rules.trap == "all"))
             while not blocks and self._interrupts.may_come:
                 await self._interrupts.wait(self._rules.trap)
                 blocks = self._interrupts.take()

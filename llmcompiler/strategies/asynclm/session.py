@@ -70,8 +70,10 @@ class Session:
         """Return the result once there is one. Raises `RunFailed` without an answer."""
         if self._work is None:
             raise UsageError("the session has not begun: `async with agent.session(question) as s: ...`")
-        self._was_asked = True
-        return await asyncio.shield(self._work)
+        try:
+            return await asyncio.shield(self._work)
+        finally:
+            self._was_asked = self._work.done()
 
     def _start(self, run: Run) -> Monitor | Futures:
         self._play = self._make(run, self._inbox)

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmcompiler import RunFailed, RunResult, tool
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler import AsyncLM, RunFailed, RunResult, tool
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine, ScriptedGeneration
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import Failed, RunFailed, RunResult, Skipped, Succeeded, ToolCall, UsageError, tool
+from llmcompiler import AsyncLM, Failed, RunFailed, RunResult, Skipped, Succeeded, ToolCall, UsageError, tool
 from llmcompiler.errors import ModelUnavailable, NoProgress
 from llmcompiler.models.model import Message, Prompt
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
 from llmcompiler.testing.scripted import ScriptedReply
 from tests.strategies.asynclm.sessions import QUESTION, TOOLS

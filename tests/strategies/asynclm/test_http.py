@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from llmcompiler import LLMCompilerError, ModelRetries, OpenAIModel, RunResult, UsageError, tool
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler import AsyncLM, LLMCompilerError, ModelRetries, OpenAIModel, RunResult, UsageError, tool
 from llmcompiler.strategies.asynclm.chat import ChatEngine
 from llmcompiler.strategies.asynclm.completions import CompletionsEngine
 from llmcompiler.strategies.asynclm.rules import Spent
@@ -96,6 +95,7 @@ def test_completions_send_one_text_that_only_grows() -> None:
     assert result.answer == "555-4"
     assert f"Question: {QUESTION}" in first
     assert second == f"{first}{CALL}{INTERRUPT}\n"
+    assert requests[0].request.raw["max_tokens"] is None
     assert spent.counts.requests == 2
     total = result.usage.total
     assert (spent.counts.prefilled, spent.counts.generated) == (total.input_tokens, total.output_tokens)

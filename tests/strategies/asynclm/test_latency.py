@@ -5,9 +5,10 @@ from itertools import chain
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from llmcompiler import tool
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler import AsyncLM, tool
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine
 
@@ -26,7 +27,7 @@ def call(id: str, seconds: float, name: str = "work") -> list[str]:
 
 def milliseconds(pieces: list[str], effect: Any = "read", **options: Any) -> float:
     @tool(effect=effect)
-    async def work(seconds: float) -> str:
+    async def work(seconds: float, after: str = "") -> str:
         await asyncio.sleep(seconds)
         return "done"
 
@@ -61,3 +62,44 @@ def test_calls_that_are_waited_for_one_by_one_take_590_ms() -> None:
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 def test_no_order_beats_the_longest_first(order: tuple[int, ...]) -> None:
     assert milliseconds(list(chain(*(WRITTEN[at] for at in order))), trap="all") >= 350
+
+
+EXECUTIONS = st.lists(
+    st.integers(1, 50).map(lambda tens: tens * 10), min_size=2, max_size=8, unique=True
+)  # identical reads would be run once
+
+
+@settings(max_examples=30)
+@given(EXECUTIONS)
+def test_any_independent_calls_take_what_the_model_of_the_paper_says(executions: list[int]) -> None:
+    generation = 10 * PIECES
+    longest_first = sorted(executions, reverse=True)
+    written = [call(f"c{number}", execution / 1000) for number, execution in enumerate(longest_first)]
+    trapped = [[*pieces[:-1], pieces[-1] + TRAP] for pieces in written]
+    asynchronous = milliseconds([*chain(*written)], trap="all")
+    parallel = milliseconds([*chain(*written[:-1], trapped[-1])], effect="write", trap="all")
+    one_by_one = milliseconds([*chain(*trapped)])
+    finished = [execution + generation * place for place, execution in enumerate(longest_first, 1)]
+    assert asynchronous == max(finished)
+    assert parallel == generation * len(executions) + max(executions)
+    assert one_by_one == sum(executions) + generation * len(executions)
+    assert asynchronous <= parallel < one_by_one
+
+
+def chained(*orders: str, waits: bool = False) -> float:
+    """Return what a chain a, c and a call b take, 20 ms each to write, written in this order."""
+    seconds = {"a": 0.01, "b": 0.06, "c": 0.1}
+    after = {"a": "", "b": "", "c": ', after="$a"'}
+    pieces = []
+    for name in orders:
+        text = f"[CALL] {name} [HEAD] work({seconds[name]}{after[name]}) [END]"
+        wait = TRAP if waits and name == "a" else ""
+        pieces += [text[:20], text[20:] + wait]
+    return milliseconds(pieces, trap="all")
+
+
+def test_a_chain_by_refs_needs_no_wait_of_the_model_so_the_longest_path_first_is_best() -> None:
+    assert chained("b", "a", "c") == 160
+    assert chained("a", "b", "c") == 160
+    assert chained("a", "c", "b") == 140  # the optimum with the model in between is 150
+    assert chained("a", "c", "b", waits=True) == 150

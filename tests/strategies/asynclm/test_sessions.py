@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
+from llmcompiler import AsyncLM, Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
 from llmcompiler.errors import JoinError, NoProgress
 from llmcompiler.joiner import Finish
 from llmcompiler.journal.events import AnswerText, JoinDecided, PlanClosed, PlanStarted, PlanText, TaskRejected
-from llmcompiler.strategies.asynclm.asynclm import AsyncLM
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine
