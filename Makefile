@@ -11,6 +11,7 @@ TORCH ?= torch==2.13.0
 help:
 	@echo "make demo    a question answered by the compiler and by a sequential loop, offline"
 	@echo "make test    all tests"
+	@echo "make test-local        those of models in this process; installs PyTorch"
 	@echo "make check   format, lint, types, imports"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make bench   the measurements of the README"
