@@ -1,4 +1,4 @@
-"""The reference plan of a row: the expected calls, all of them independent, with the first acceptable value that fits."""
+"""The reference of a row: the expected calls, all of them independent, with the first acceptable value that fits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,12 +12,17 @@ from llmcompiler.toolkit.schema import validator_of
 
 
 def reference_plan(row: Row) -> str:
-    """Return the plan that an ideal planner writes for a row, up to its join.
+    """Return the plan that an ideal planner writes for a row, up to its join."""
+    return print_tasks(reference_tasks(row))
+
+
+def reference_tasks(row: Row) -> list[Task]:
+    """Return the expected calls as tasks, numbered from 1.
 
     What may be left out is left out, unless the function's document requires it.
     """
     calls = enumerate(row.expected, 1)
-    return print_tasks([Task(id, call.function, kwargs=dict(_arguments(call, row))) for id, call in calls])
+    return [Task(id, call.function, kwargs=dict(_arguments(call, row))) for id, call in calls]
 
 
 def _arguments(call: Expected, row: Row) -> Iterator[tuple[str, Value]]:

@@ -54,7 +54,7 @@ def read_rows(category: str, folder: Path | None = None) -> list[Row]:
     """
     name = f"BFCL_v4_{category}.json"
     answers = read_data(f"bfcl/possible_answer/{name}", _answers, folder)
-    return read_data(f"bfcl/{name}", lambda text: [_row(row, answers) for row in _lines(text)], folder)
+    return read_data(f"bfcl/{name}", lambda text: [_row(row, answers) for row in rows_in(text)], folder)
 
 
 def function_of(document: Mapping[str, Any]) -> Function:
@@ -68,13 +68,13 @@ def function_of(document: Mapping[str, Any]) -> Function:
     )
 
 
-def _lines(text: str) -> Iterator[Any]:
+def rows_in(text: str) -> Iterator[Any]:
     """Yield what is on each line: the files are JSON lines, whatever they are called."""
     return (json.loads(line) for line in text.split("\n") if line.strip())
 
 
 def _answers(text: str) -> dict[str, tuple[Expected, ...]]:
-    return {row["id"]: tuple(_expected(call) for call in row["ground_truth"]) for row in _lines(text)}
+    return {row["id"]: tuple(_expected(call) for call in row["ground_truth"]) for row in rows_in(text)}
 
 
 def _expected(call: Mapping[str, Mapping[str, Sequence[Json]]]) -> Expected:
