@@ -19,7 +19,7 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | writes | begin at the next trap or end of the text, or at once (`hold_writes`); dropped if the text breaks off |
 | several interrupts | go in together, in the order in which calls ended; messages first, notices last |
 | where they go in | outside of calls and thoughts; where each costs a request, after a line or a call only |
-| an interrupt that the model makes up | taken back, counted, and the model is told |
+| an interrupt that the model makes up | taken back, counted, and the model is told; the ninth ends the run (`NoProgress`) |
 | who else may interrupt | whoever holds the session; `@sender` is an id that no call can have |
 | cancelling a call | not in the grammar; the run's end cancels everything |
 | the text breaks off (the server, the model's token cap) | what runs may end, then the best answer is asked for |
@@ -52,6 +52,7 @@ from llmcompiler.strategies.rounds import MAX_REPLY_CHARACTERS
 from llmcompiler.strategies.run import Run
 
 EMPTY_TRAPS = 2  # in a row, after which the next one ends the run
+MADE_UP = 8  # interrupts, after which the next one does: what is taken back counts for no other limit
 _NOTHING_PENDING = "nothing is pending: go on, or end with a line that begins with `Answer:`"
 _ALL_ENDED = "the calls without an id have ended well"
 _MADE_UP = "interrupts are written for you, never by you; what you wrote was taken back"
@@ -135,12 +136,17 @@ class Monitor:
                 case TrapRead(end):
                     return await self._trapped(self._reader.size - end)
                 case InterruptRefused(start):
-                    self.spent.refused += 1
+                    self._made_up()
                     self._interrupts.notice(_MADE_UP)
                     return self._inject(self._interrupts.take(), drop=self._reader.size - start)
         if self._interrupts.are_waiting and self._is_safe:
             self._inject(self._interrupts.take())
         return None
+
+    def _made_up(self) -> None:
+        self.spent.refused += 1
+        if self.spent.refused > MADE_UP:
+            raise NoProgress("the model makes up interrupts again and again, though it was told not to")
 
     @property
     def _is_safe(self) -> bool:

@@ -1,5 +1,6 @@
 """The futures engine: native calls are answered at once, and later calls take what they will give."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +127,24 @@ def test_a_stream_that_breaks_off_leaves_the_best_answer() -> None:
     assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("as good as it gets", "partial", "cut")
     assert isinstance(ran.result.tasks[2].outcome, Failed)
     assert isinstance(called(Scripted(text="x", error=ModelUnavailable("gone"))).failure, ModelUnavailable)
+
+
+def test_a_session_can_be_interrupted_and_hears_it_at_the_next_turn() -> None:
+    async def work() -> tuple[RunResult, list[Prompt]]:
+        with ScriptedModel([calling(FIND), calling(AWAIT), "I see", "555-4"]) as model:
+            async with AsyncLM(model, TOOLS, engine="futures").session(QUESTION) as session:
+                await asyncio.sleep(0.5)
+                await session.interrupt("Be quick.")
+                result = await session.result()
+        return result, model.prompts
+
+    result, prompts = run_virtual(work())
+    assert result.answer == "555-4"
+    assert [message.text for message in prompts[2].messages[-2:]] == [
+        "a message has come first",
+        '@user: "Be quick."',
+    ]
+    assert prompts[3].messages[-1].text == f"f1: {FOUND}"
 
 
 def test_a_tool_may_not_have_the_name_of_ours() -> None:

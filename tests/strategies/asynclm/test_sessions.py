@@ -104,6 +104,14 @@ def test_an_interrupt_that_the_model_makes_up_is_taken_back_and_told() -> None:
     assert session.result.answer == "555-4"
 
 
+def test_a_model_that_goes_on_making_up_interrupts_is_stopped() -> None:
+    session = held([FLORIST, *["[INTR]"] * 8, ANSWER], ANSWER)
+    assert session.result.answer == "555-4"
+    session = held(["[INTR]"] * 9)
+    assert isinstance(session.failure, NoProgress)
+    assert len(session.injected) == 8
+
+
 # --- ids
 
 
