@@ -143,19 +143,19 @@ def test_hotpotqa_s_usual_hundred_holds_all_kinds_of_questions_in_their_shares()
 
 
 def test_a_record_holds_the_bound_and_the_prediction_of_its_run() -> None:
-    session = session_of(request("parallelqa", ["compiler", "react"], count=2, tool_time=0.25))
-    records = session.run(lambda record: None)
-    assert len(records) == 4
+    asked = request("hotpotqa", ["compiler", "react"], count=1, tool_time=0.25)
+    records, again = (session_of(asked).run(lambda record: None) for _ in range(2))
+    assert [record.contender for record in records] == ["compiler", "react"]
     for record in records:
-        assert record.bound is not None
         assert record.predicted is not None
-        assert record.bound <= record.seconds
-        assert record.predicted == pytest.approx(record.bound, rel=0.05)
+        assert record.bound is not None
+        # The server never sends early, so on its stream nothing is faster than what its profile promises.
+        assert record.predicted - 0.001 <= record.bound <= record.seconds
         assert record.joining is not None
         assert record.joining > PROFILE_FIRST_TOKEN
-    ours, theirs = records[0], records[2]
-    assert (ours.contender, theirs.contender) == ("compiler", "react")
-    assert ours.seconds < theirs.seconds
+    ours, theirs = records
+    assert ours.predicted < theirs.predicted
+    assert [record.predicted for record in again] == [ours.predicted, theirs.predicted]  # nothing measured is in it
 
 
 PROFILE_FIRST_TOKEN = 0.06  # of the profile `local`
