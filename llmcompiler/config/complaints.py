@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from llmcompiler.config.documents import Document, KeyPath, key_text
-from llmcompiler.config.schema import ConfigSection
+from llmcompiler.config.schema import DEFAULT_STRATEGY, ConfigSection, foreign
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.plan.showing import shown
 from llmcompiler.plan.values import Json
@@ -76,7 +76,7 @@ def _path(data: Json, location: tuple[int | str, ...]) -> KeyPath:
 def _message(data: Json, path: KeyPath, found: Any) -> str:
     kind, key, value = found["type"], key_text(path), at(data, path)
     if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
+        known = _keys_at(data, path[:-1])
         return f"{key}: unknown key; {did_you_mean(str(path[-1]), known) or 'known: ' + ', '.join(known)}"
     if kind == "missing":
         return f"{key}: this key is missing"
@@ -108,14 +108,15 @@ def _nearest(value: Json, options: list[str]) -> str:
     return f"; {said}" if said.startswith("did you mean") else ""
 
 
-def _keys_at(path: KeyPath) -> list[str]:
-    """Return the keys that the section at a path knows."""
+def _keys_at(data: Any, path: KeyPath) -> list[str]:
+    """Return the keys that the section at a path knows; of the whole file those for its strategy."""
     section: Any = ConfigSection
     for step in path:
         if isinstance(step, str) and section is not None:
             field = section.model_fields.get(step)
             section = None if field is None else _section_in(field.annotation)
-    return [] if section is None else list(section.model_fields)
+    others = () if path else foreign(data.get("strategy", DEFAULT_STRATEGY))
+    return [] if section is None else [key for key in section.model_fields if key not in others]
 
 
 def _section_in(annotation: Any) -> Any:

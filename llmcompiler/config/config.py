@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from llmcompiler.config.schema import ConfigSection, ModelSection
+from llmcompiler.config.schema import OPTIONS, ConfigSection, EngineName, HoldWrites, ModelSection, Trap
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
@@ -71,6 +71,14 @@ class Config:
     planner_prompt: str | None
     joiner_prompt: str | None
     stream: bool
+    early: bool
+    sequential: bool
+    depth: int
+    breadth: int
+    parallel: bool
+    engine: EngineName
+    trap: Trap
+    hold_writes: HoldWrites
     limits: Limits
     deadlines: Deadlines
     retries: ModelRetries
@@ -83,6 +91,11 @@ class Config:
         """Return the options that every strategy takes, by name."""
         named = ("limits", "instructions", "deadlines", "retries", "threads", "processes")
         return {name: getattr(self, name) for name in named}
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Return the options that not every strategy takes, but this one does, by name."""
+        return {name: getattr(self, name) for name in OPTIONS.get(self.strategy, ())}
 
     @property
     def names_server(self) -> bool:
@@ -119,6 +132,14 @@ def config_of(path: Path, section: ConfigSection, registry: Registry) -> Config:
         planner_prompt=section.planner_prompt,
         joiner_prompt=section.joiner_prompt,
         stream=section.stream,
+        early=section.early,
+        sequential=section.sequential,
+        depth=section.depth,
+        breadth=section.breadth,
+        parallel=section.parallel,
+        engine=section.engine,
+        trap=section.trap,
+        hold_writes=section.hold_writes,
         limits=section.limits.limits(),
         deadlines=section.deadlines.deadlines(),
         retries=ModelRetries(retries=section.model_retries),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,9 +17,10 @@ from llmcompiler._resources import bundled
 from llmcompiler.config.complaints import complain, described
 from llmcompiler.config.config import Config, config_of
 from llmcompiler.config.documents import Document, KeyPath, Place, Problem, key_text, read_document
-from llmcompiler.config.schema import COMPILER_ONLY, ConfigSection, StrategyName, ToolSection
+from llmcompiler.config.schema import DEFAULT_STRATEGY, ConfigSection, ToolSection, foreign
 from llmcompiler.errors import ConfigError, UsageError
 from llmcompiler.execution.targets import target_of
+from llmcompiler.models.provider import is_local
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.prompting import example_problem, joiner_system, load_examples, planner_system
 from llmcompiler.toolkit.langchain import is_base_tool
@@ -109,6 +110,7 @@ def inspect_config(path: str | Path, *, allow_code: AllowCode = ()) -> Inspectio
     if section is not None and not document.problems:
         config = config_of(document.file, section, Registry([found.tool for found in tools]))
         _check_prompts(document, config)
+        _check_engine(document, config)
     in_order = sorted(dict.fromkeys(document.problems), key=lambda problem: problem.place)
     problems = tuple(problem for problem in in_order if problem.kind != "note")
     notes = tuple(problem for problem in in_order if problem.kind == "note")
@@ -151,10 +153,11 @@ def _section(document: Document) -> ConfigSection | None:
 def _check_strategy(document: Document) -> None:
     """Note keys for which the strategy has no use. Before anything else is known of the file, so that all is told."""
     said: Any = document.data
-    name = said.get("strategy", "compiler")
-    if name != "compiler" and name in get_args(StrategyName):
-        for key in sorted(COMPILER_ONLY & said.keys()):
-            document.complain((key,), f"{key}: the strategy {name} has no use for this; remove it")
+    name = said.get("strategy", DEFAULT_STRATEGY)
+    for key, users in foreign(name).items():
+        if key in said:
+            why = f"the strategy {name} has no use for this, which is for {' and '.join(users)}"
+            document.complain((key,), f"{key}: {why}; remove it")
 
 
 def _check_prompts(document: Document, config: Config) -> None:
@@ -177,6 +180,16 @@ def _check_prompts(document: Document, config: Config) -> None:
             fill()
         except UsageError as error:
             document.complain((key,), f"{key}: {error}")
+
+
+def _check_engine(document: Document, config: Config) -> None:
+    """Note an engine of AsyncLM that the model does not fit, as an agent would find it."""
+    wanted = {"local": "local:NAME", "completions": "openai:NAME"}.get(config.engine)
+    if config.strategy != "asynclm" or wanted is None or config.model is None:
+        return
+    name = config.model.name
+    if is_local(name) != is_local(wanted):
+        document.complain(("engine",), f'engine: {config.engine} takes a model "{wanted}"; this file names {name}')
 
 
 def _tools(document: Document, allowed: Allowed) -> list[ToolFound]:

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from textwrap import shorten
 from typing import Any
 
 from llmcompiler.config.config import Config, ModelChoice
 from llmcompiler.config.documents import Problem
 from llmcompiler.config.loading import Inspection, ToolFound
+from llmcompiler.config.schema import ConfigSection
 from llmcompiler.models.provider import is_local
 from llmcompiler.passes.check import signature
 from llmcompiler.plan.tools import Effect, Policy
@@ -27,16 +29,28 @@ def verdict(found: Inspection) -> str:
 
 def settings(config: Config) -> Iterator[tuple[str, str]]:
     """Yield what a file says beside its tools, as (key, text)."""
-    for role in ("model", "planner_model", "joiner_model"):
-        choice: ModelChoice | None = getattr(config, role)
-        if choice is not None:
-            yield role, _model_text(choice)
-    yield "strategy", config.strategy if config.stream else f"{config.strategy}, plans first and runs afterwards"
-    if config.examples is not None:
-        yield "examples", config.examples if isinstance(config.examples, str) else f"{len(config.examples)} of its own"
+    if config.model is not None:
+        yield "model", _model_text(config.model)
+    yield "strategy", config.strategy
+    for name, value in config.own.items():
+        if value != ConfigSection.model_fields[name].default:
+            yield name, _option_text(value)
     named = ("parallel_tasks", "tasks", "replans", "seconds", "tokens")
     limits = {name: getattr(config.limits, name) for name in named}
     yield "limits", ", ".join(f"{name} {_short(limit)}" for name, limit in limits.items() if limit is not None)
+
+
+def _option_text(value: object) -> str:
+    match value:
+        case ModelChoice():
+            return _model_text(value)
+        case tuple():
+            return f"{len(value)} of its own"
+        case bool():
+            return str(value).lower()
+        case str():
+            return shorten(value, 60, placeholder=" …")
+    return str(value)
 
 
 def _model_text(choice: ModelChoice) -> str:

@@ -1,7 +1,9 @@
 """What a configuration file may say. pydantic reads it once; `config.py` makes frozen values of it."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,6 +26,34 @@ from llmcompiler.prompting import example_set
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
 
 StrategyName = Literal["compiler", "react", "react_careful", "parallel_calls", "rewoo", "skeleton", "tree", "asynclm"]
+DEFAULT_STRATEGY: StrategyName = "compiler"
+EngineName = Literal["auto", "chat", "completions", "futures", "local"]
+Trap = Literal["any", "all"]
+HoldWrites = Literal["trap", "no"]
+
+# What not every strategy takes, by strategy. Each is a key of the file, and an argument of the strategy's class.
+OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "compiler": ("planner_model", "joiner_model", "examples", "planner_prompt", "joiner_prompt", "stream"),
+        "parallel_calls": ("early",),
+        "rewoo": ("sequential",),
+        "skeleton": ("stream",),
+        "tree": ("depth", "breadth", "parallel"),
+        "asynclm": ("engine", "trap", "hold_writes"),
+    }
+)
+
+
+def foreign(strategy: object) -> dict[str, list[str]]:
+    """Return the keys that only other strategies take, each with the names of those; none if there is no such strategy."""
+    if strategy not in get_args(StrategyName):
+        return {}
+    users: dict[str, list[str]] = {}
+    for name, options in OPTIONS.items():
+        for option in options:
+            users.setdefault(option, []).append(name)
+    return {option: names for option, names in users.items() if strategy not in names}
+
 
 _EVERY_REQUEST = frozenset({"model", "messages", "stream", "stream_options", "stop"})
 _NAMED = ("temperature", "top_p", "max_tokens", "seed")
@@ -214,18 +244,23 @@ class ConfigSection(_Section):
     model: Model | None = None
     planner_model: Model | None = None
     joiner_model: Model | None = None
-    strategy: StrategyName = "compiler"
+    strategy: StrategyName = DEFAULT_STRATEGY
     examples: Examples | None = None
     instructions: str = ""
     planner_prompt: Text | None = None
     joiner_prompt: Text | None = None
     stream: bool = True
+    early: bool = True
+    sequential: bool = False
+    depth: Count = 3
+    breadth: Count = 5
+    parallel: bool = True
+    engine: EngineName = "auto"
+    trap: Trap = "any"
+    hold_writes: HoldWrites = "trap"
     limits: LimitsSection = Field(default_factory=LimitsSection)
     deadlines: DeadlinesSection = Field(default_factory=DeadlinesSection)
     model_retries: CountOrZero = 2
     threads: Count = 64
     processes: Count = 8
     tools: list[Annotated[ToolSection, BeforeValidator(_used)]] = Field(default_factory=list)
-
-
-COMPILER_ONLY = frozenset({"planner_model", "joiner_model", "examples", "planner_prompt", "joiner_prompt", "stream"})

@@ -71,9 +71,11 @@ class Agent(ABC):
         return cls._configured(said, {"name": model, "base_url": base_url, "api_key": api_key})
 
     @classmethod
-    @abstractmethod
     def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
         """Return the agent for a configuration; `given` takes the place of what it says of models."""
+        make: Any = cls  # a strategy's own arguments are not those of this class
+        agent: Self = make(said.make_model("model", **given), said.registry, **said.common, **said.own)
+        return agent
 
     @abstractmethod
     def _start(self, run: Run) -> runner.Play:

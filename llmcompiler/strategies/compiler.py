@@ -86,16 +86,11 @@ class LLMCompiler(Agent):
 
     @classmethod
     def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(
-            tools=said.registry,
-            planner_model=said.make_model("planner_model", **given),
-            joiner_model=said.make_model("joiner_model", **given),
-            examples=said.examples,
-            planner_prompt=said.planner_prompt,
-            joiner_prompt=said.joiner_prompt,
-            stream=said.stream,
-            **said.common,
-        )
+        models = {
+            "planner_model": said.make_model("planner_model", **given),
+            "joiner_model": said.make_model("joiner_model", **given),
+        }
+        return cls(tools=said.registry, **said.common, **said.own | models)
 
     async def plan(self, question: str) -> Plan:
         """Return the plan for a question without running anything. Raises `PlanError` if a repair did not mend it."""

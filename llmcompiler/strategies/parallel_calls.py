@@ -7,7 +7,7 @@ A call starts when its arguments are closed in the stream, unless it has effects
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal
 
 from llmcompiler.errors import JoinError, LimitReached, ModelError
 from llmcompiler.execution.limits import Limits
@@ -23,9 +23,6 @@ from llmcompiler.strategies.planning import further
 from llmcompiler.strategies.run import Reply, Run
 from llmcompiler.strategies.turns import Turn
 from llmcompiler.toolkit.registry import Registry
-
-if TYPE_CHECKING:
-    from llmcompiler.config.config import Config
 
 _EMPTY = "Your reply was empty. Call a tool, or answer the question."
 
@@ -67,10 +64,6 @@ class ParallelCalls(Agent):
         self._early = early
         self._offering = Offering(self.registry.specs.values())
         self._system = fill(bundled_prompt("parallel_calls/agent"), instructions=instructions)
-
-    @classmethod
-    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _start(self, run: Run) -> "_Loop":
         messages = (Message("system", self._system), Message("user", run.question))

@@ -6,7 +6,6 @@ differs from the compiler's.
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
 
 from llmcompiler.errors import JoinError, LimitReached
 from llmcompiler.execution.limits import Limits
@@ -24,9 +23,6 @@ from llmcompiler.scheduling import messages
 from llmcompiler.strategies.agent import Agent
 from llmcompiler.strategies.run import Reply, Run
 from llmcompiler.toolkit.registry import Registry
-
-if TYPE_CHECKING:
-    from llmcompiler.config.config import Config
 
 _ACTION = re.compile(r"^[\s*_>-]*Action[\s*_]*:[\s*_]*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FINAL = re.compile(r"[\s*_`]*(?:Finish|Replan)\b", re.IGNORECASE)
@@ -64,10 +60,6 @@ class ReAct(Agent):
         )
         template, rules = bundled_prompt("react/agent"), "\n".join(filter(None, (self._rules(), instructions)))
         self._system = fill(template, tools=describe_tools(self.registry) or "(none)", instructions=rules)
-
-    @classmethod
-    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _rules(self) -> str:
         """Return what this variant is told before the user's own instructions."""

@@ -9,7 +9,6 @@ worker is a tool like any other here: there is one if the user gives one.
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
 
 from llmcompiler.errors import LimitReached, NotAPlan, StreamCut
 from llmcompiler.execution.limits import Limits
@@ -29,9 +28,6 @@ from llmcompiler.strategies.rounds import Forwarding
 from llmcompiler.strategies.run import Reply, Run
 from llmcompiler.strategies.solving import solve
 from llmcompiler.toolkit.registry import Registry
-
-if TYPE_CHECKING:
-    from llmcompiler.config.config import Config
 
 _NO_PLAN = "there is no call in the planner's text; a plan is lines like `#E1 = tool[input]`"
 
@@ -74,10 +70,6 @@ class ReWOO(Agent):
             planner=fill(bundled_prompt("rewoo/planner"), tools=tools_text, instructions=instructions),
             solver=fill(bundled_prompt("rewoo/solver"), instructions=instructions),
         )
-
-    @classmethod
-    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _start(self, run: Run) -> "_Work":
         return _Work(run, self.model, self._prompts)

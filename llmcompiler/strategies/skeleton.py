@@ -8,7 +8,7 @@ expanded as soon as its line has been written, and its writer sees the skeleton 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal
 
 from llmcompiler.errors import JoinError, LimitReached, LLMCompilerError, ModelError, NotAPlan, StreamCut, UsageError
 from llmcompiler.execution.limits import Limits
@@ -28,9 +28,6 @@ from llmcompiler.strategies.planning import MAX_PLAN_CHARACTERS, further
 from llmcompiler.strategies.run import Reply, Run
 from llmcompiler.toolkit.registry import Registry
 from llmcompiler.toolkit.tool import Tool, tool
-
-if TYPE_CHECKING:
-    from llmcompiler.config.config import Config
 
 _EXPAND = "expand"
 _NO_SKELETON = "there is no point in the text; a skeleton is lines like `1. the first point`"
@@ -78,10 +75,6 @@ class SkeletonOfThought(Agent):
             skeleton=fill(bundled_prompt("skeleton/skeleton"), instructions=instructions),
             expand=fill(bundled_prompt("skeleton/expand"), instructions=instructions),
         )
-
-    @classmethod
-    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _own_tools(self, run: Run) -> Sequence[Tool[..., Any]]:
         async def expand(point: int, skeleton: str) -> str:

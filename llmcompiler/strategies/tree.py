@@ -10,7 +10,7 @@ worked on at once, and a state is judged as soon as its own proposal has come; o
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from llmcompiler.errors import JoinError, LimitReached, NoProgress, UsageError
 from llmcompiler.execution.limits import Limits
@@ -31,9 +31,6 @@ from llmcompiler.strategies.solving import solve
 from llmcompiler.strategies.thoughts import MAX_STATE, ThoughtPrompts, evaluator, proposer
 from llmcompiler.toolkit.registry import Registry
 from llmcompiler.toolkit.tool import Tool
-
-if TYPE_CHECKING:
-    from llmcompiler.config.config import Config
 
 PROPOSE, EVALUATE = "propose", "evaluate"
 
@@ -93,10 +90,6 @@ class TreeOfThoughts(Agent):
             evaluate=fill(bundled_prompt("tree/evaluate"), instructions=instructions),
         )
         self._answer_prompt = fill(bundled_prompt("tree/answer"), instructions=instructions)
-
-    @classmethod
-    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def _own_tools(self, run: Run) -> Sequence[Tool[..., Any]]:
         own = (

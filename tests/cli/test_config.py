@@ -53,9 +53,10 @@ tools:
 SHOWN = """\
 agent.yaml: no mistakes
   model          openai:m, temperature 0.2, at http://localhost:8000/v1; its key is in LOCAL_API_KEY
+  strategy       compiler
   joiner_model   openai:small; its key is in OPENAI_API_KEY
-  strategy       compiler, plans first and runs afterwards
   examples       1 of its own
+  stream         false
   limits         parallel_tasks 32, tasks 200, replans 1, seconds 120
 
 search(query: string)  read

@@ -1,5 +1,6 @@
 """The bundled configurations: each loads, its examples are plans for its tools, and every_key.yaml names every key."""
 
+import inspect
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -10,15 +11,16 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from llmcompiler import LLMCompiler
 from llmcompiler._resources import bundled
 from llmcompiler.config.loading import inspect_config, load_config
-from llmcompiler.config.schema import ConfigSection, StrategyName
+from llmcompiler.config.schema import OPTIONS, ConfigSection, EngineName, HoldWrites, StrategyName, Trap
+from llmcompiler.strategies.asynclm import asynclm, calls, interrupts
 from llmcompiler.strategies.catalogue import STRATEGIES
 
 FILES = sorted(path for path in bundled("configs").glob("*.yaml") if "." not in path.stem)
 EVERY_KEY = bundled("configs") / "every_key.yaml"
-IN_COMMENTS = {"planner_prompt", "joiner_prompt", "use.langchain", "use.init"}
+OF_OTHERS = {option for options in OPTIONS.values() for option in options} - set(OPTIONS["compiler"])
+IN_COMMENTS = {"planner_prompt", "joiner_prompt", "use.langchain", "use.init"} | OF_OTHERS
 
 each_file = pytest.mark.parametrize("file", [pytest.param(path, id=path.stem) for path in FILES])
 
@@ -35,7 +37,7 @@ def test_a_bundled_file_is_free_of_mistakes_and_says_every_effect(file: Path) ->
 def test_a_bundled_file_makes_an_agent_with_all_of_its_examples(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "LOCAL_API_KEY"):
         monkeypatch.setenv(name, "sk-bundled-0123456789")
-    agent = LLMCompiler.from_config(file)
+    agent = STRATEGIES[load_config(file).strategy].from_config(file)
     assert list(agent.registry) == list(load_config(file).registry)
 
 
@@ -77,3 +79,19 @@ def test_every_key_of_the_schema_stands_in_every_key_yaml() -> None:
 
 def test_a_file_may_name_just_the_strategies_that_there_are() -> None:
     assert typing.get_args(StrategyName) == tuple(STRATEGIES)
+
+
+def test_every_option_of_a_strategy_is_a_key_with_the_same_default() -> None:
+    python_only = {"model", "tools", "base_url", "api_key", "delimiters"}
+    common = {"limits", "instructions", "deadlines", "retries", "threads", "processes"}
+    assert OPTIONS.keys() <= STRATEGIES.keys()
+    for name, strategy in STRATEGIES.items():
+        arguments = inspect.signature(strategy).parameters
+        own = arguments.keys() - python_only - common
+        assert own == set(OPTIONS.get(name, ())), name
+        for option in own:
+            assert ConfigSection.model_fields[option].default == arguments[option].default, option
+
+
+def test_a_file_may_name_just_the_values_that_asynclm_takes() -> None:
+    assert (EngineName, Trap, HoldWrites) == (asynclm.EngineName, interrupts.Trap, calls.HoldWrites)

@@ -5,12 +5,14 @@ import os
 import threading
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmcompiler import (
+    AsyncLM,
     ConfigError,
     Failed,
     LLMCompiler,
@@ -230,6 +232,24 @@ def test_react_from_a_file(folder: Path, acting: Any) -> None:
         result = ask(ReAct.from_config(write(folder, text), allow_code=folder / "good"))
         assert "Be brief." in server.requests[0].request.text
     assert (result.answer, acting.calls) == ("A", ["a"])
+
+
+@pytest.mark.parametrize("engine", ["auto", "chat", "completions"])
+def test_the_engine_of_a_file_is_the_one_that_asks(engine: str, folder: Path) -> None:
+    with LoopbackServer(["Answer: 42"]) as server:
+        text = served(server, "note", engine=engine).replace("examples: []", "strategy: asynclm")
+        made = AsyncLM.from_config(write(folder, text), allow_code=folder / "good")
+        assert "42" in asyncio.run(made.arun("What?")).answer
+        [request] = [logged.request for logged in server.requests]
+    assert (bool(request.tools), request.prompt is not None) == (engine == "auto", engine == "completions")
+
+
+def test_a_strategy_in_place_of_the_files_own_takes_no_option_of_that(folder: Path) -> None:
+    with LoopbackServer(["Action: Finish(42)"]) as server:
+        text = served(server, depth="1").replace("examples: []", "strategy: tree")
+        said = load_config(write(folder, text))
+        assert said.own == {"depth": 1, "breadth": 5, "parallel": True}
+        assert asyncio.run(ReAct.from_config(replace(said, strategy="react")).arun("What?")).answer == "42"
 
 
 def test_a_file_for_another_strategy_is_refused(folder: Path) -> None:

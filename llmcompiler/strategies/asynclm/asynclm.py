@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
@@ -30,9 +30,6 @@ from llmcompiler.strategies.asynclm.session import Session
 from llmcompiler.strategies.offering import Offering
 from llmcompiler.strategies.run import Run
 from llmcompiler.toolkit.registry import Registry
-
-if TYPE_CHECKING:
-    from llmcompiler.config.config import Config
 
 EngineName: TypeAlias = Literal["auto", "chat", "completions", "futures", "local"]
 
@@ -89,10 +86,6 @@ class AsyncLM(Agent):
         self._rules = Rules(trap=trap, hold_writes=hold_writes, delimiters=delimiters or Delimiters())
         self._instructions = instructions
         self._system({})  # raises now what would else fail each run
-
-    @classmethod
-    def _configured(cls, said: "Config", given: dict[str, str | None]) -> Self:
-        return cls(said.make_model("model", **given), said.registry, **said.common)
 
     def session(self, question: str) -> Session:
         """Return a session for a question: `async with agent.session(question) as s: await s.interrupt("...")`."""
