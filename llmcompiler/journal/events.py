@@ -57,6 +57,14 @@ class TaskRejected(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TextInjected(_Event):
+    """`text` was put into what the model writes, which had waited for it for `waited` seconds: 0 if it was writing."""
+
+    text: str
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlanClosed(_Event):
     """The plan's text has ended. `skipped` and `ignored` count characters outside tasks and after the join."""
 
@@ -140,6 +148,7 @@ Event: TypeAlias = (
     | PlanStarted
     | TaskPlanned
     | TaskRejected
+    | TextInjected
     | PlanClosed
     | TaskStarted
     | TaskRetrying

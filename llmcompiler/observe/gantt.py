@@ -3,17 +3,18 @@
 Needs matplotlib, which the extra `notebook` brings.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from llmcompiler.errors import UsageError
-from llmcompiler.journal.events import JoinDecided, PlanClosed, PlanStarted, TaskEnded, TaskPlanned
+from llmcompiler.journal.events import JoinDecided, PlanClosed, PlanStarted, TaskEnded, TaskPlanned, TextInjected
 from llmcompiler.observe.live import usage_text
 from llmcompiler.plan.outcomes import Failed, Succeeded
 from llmcompiler.plan.printer import print_call
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 44  # characters of a call
 _INCHES_A_ROW, _WIDTH = 0.27, 10.0
 _INK, _FAINT, _GRID = "#22252b", "#6d7480", "#e6e8ec"
+_INJECTED, _INJECTED_COLOUR, _ABOVE = "the model is told", "#e8590c", -0.45  # of a row's middle
 _COLOURS = {
     "the model plans": "#4263eb",
     "the model answers": "#9775fa",
+    "the model waits": "#ffd8a8",
     "a tool runs": "#12b886",
     "a tool fails": "#fa5252",
     "a task waits": "#ced4da",
@@ -33,9 +36,12 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to the model, in seconds since the run began: for a plan or the next call, or for the answer."""
+    """A request to the model, in seconds since the run began: for a plan or the next call, or for the answer.
 
-    purpose: Literal["plans", "answers"]
+    Of a text into which results come (AsyncLM) it is a part: one in which the model writes, or waits for a result.
+    """
+
+    purpose: Literal["plans", "answers", "waits"]
     began: float
     ended: float
 
@@ -45,6 +51,9 @@ def requests_of(result: "RunResult") -> list[Request]:
 
     Those that the events do not tell of, of tools that ask a model themselves, are not among them.
     """
+    injected = [event for event in result.events if isinstance(event, TextInjected)]
+    if injected:
+        return list(_parts(injected, result))
     requests: list[Request] = []
     began: float | None = None  # a request for a plan, under way
     is_repair = False
@@ -68,11 +77,25 @@ def requests_of(result: "RunResult") -> list[Request]:
     return requests if began is None else [*requests, Request("plans", began, result.seconds)]
 
 
+def _parts(injected: "Iterable[TextInjected]", result: "RunResult") -> Iterator[Request]:
+    """Yield the parts of a text into which results came; after the last of these it is the answer."""
+    began = 0.0
+    for event in injected:
+        ended = event.at - event.waited
+        if ended > began:
+            yield Request("plans", began, ended)
+        if event.waited:
+            yield Request("waits", ended, event.at)
+        began = event.at
+    yield Request("plans" if result.answer is None else "answers", began, result.seconds)
+
+
 def gantt(results: "Mapping[str, RunResult]") -> "Figure":
     """Return a figure with a panel for each run, by its title, on one axis of time.
 
     A panel has a row for the model and one for each task; bars are the time in which something ran, lines the time for
-    which a task had been planned and waited. Raises `UsageError` without a run, or where matplotlib is missing.
+    which a task had been planned and waited, marks what came into the text that the model writes. Raises `UsageError`
+    without a run, or where matplotlib is missing.
     """
     if not results:
         raise UsageError("there is no run to draw")
@@ -100,6 +123,8 @@ def _labels(result: "RunResult") -> list[str]:
 def _draw(panel: "Axes", title: str, result: "RunResult", labels: Sequence[str]) -> None:
     for request in requests_of(result):
         _bar(panel, 0, request.began, request.ended, _COLOURS[f"the model {request.purpose}"], "white")
+    injected = [event.at for event in result.events if isinstance(event, TextInjected)]
+    panel.plot(injected, [_ABOVE] * len(injected), "v", color=_INJECTED_COLOUR, markersize=4.5, clip_on=False)
     for row, record in enumerate(result.tasks.values(), 1):
         _draw_task(panel, row, record)
     panel.axvline(result.seconds, color=_INK, linewidth=0.8, linestyle=(0, (2, 2)))
@@ -154,12 +179,15 @@ def _said(record: "TaskRecord", seconds: float) -> str:
 
 
 def _explain(figure: "Figure", results: "Iterable[RunResult]") -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     shown = _kinds(results)
-    patches = [Patch(color=colour, label=kind) for kind, colour in _COLOURS.items() if kind in shown]
+    handles: list[Artist] = [Patch(color=colour, label=kind) for kind, colour in _COLOURS.items() if kind in shown]
+    if _INJECTED in shown:
+        handles.append(Line2D([], [], marker="v", linestyle="", color=_INJECTED_COLOUR, label=_INJECTED))
     figure.legend(
-        handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=8.5, labelcolor=_FAINT
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8.5, labelcolor=_FAINT
     )
 
 
@@ -168,6 +196,7 @@ def _kinds(results: "Iterable[RunResult]") -> set[str]:
     for result in results:
         kinds |= {f"the model {request.purpose}" for request in requests_of(result)}
         kinds |= {_state(record) for record in result.tasks.values()}
+        kinds |= {_INJECTED for event in result.events if isinstance(event, TextInjected)}
     return kinds
 
 

@@ -21,6 +21,7 @@ from llmcompiler.journal.events import (
     TaskRejected,
     TaskRetrying,
     TaskStarted,
+    TextInjected,
 )
 from llmcompiler.models.model import Usage
 from llmcompiler.plan.outcomes import Cancelled, Failed, Outcome, Skipped, Succeeded
@@ -150,6 +151,8 @@ def plain_line(event: Event) -> str | None:
             return f"{at}  {type(outcome).__name__.lower():<9} {id}. {outcome_text(outcome, 80)}"
         case Replanned(reason=reason):
             return f"{at}  replan    {_one_line(reason, 200)}"
+        case TextInjected(text=text):
+            return f"{at}  put in    {_one_line(text, 200)}"
     return None
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from matplotlib.axes import Axes
 
-from llmcompiler import Limits, LLMCompiler, ReAct, RunFailed, RunResult, UsageError, tool
+from llmcompiler import AsyncLM, Limits, LLMCompiler, ReAct, RunFailed, RunResult, UsageError, tool
+from llmcompiler.journal.events import TextInjected
+from llmcompiler.models.model import CallPiece
 from llmcompiler.observe.gantt import LONGEST_LABEL, Request, cut, gantt, requests_of
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
+from llmcompiler.testing.engines import ScriptedEngine
 
 PLAN = ["1. fetch(1)\n", "2. fetch($1)\n", "3. join()"]
 
@@ -88,6 +91,35 @@ def test_a_request_under_way_ends_with_its_run() -> None:
     assert requests_of(failure.value.result) == [Request("plans", 0.0, 5.0)]
 
 
+def interrupted() -> RunResult:
+    """A text of a second a word, whose call ends while the model writes, and another one while it waits."""
+    words = ["[CALL] a [HEAD] fetch(1) [END]\n", "so ", "far, ", "[CALL] b [HEAD] fetch(2) [END]\n", "[TRAP][END]"]
+    engine = ScriptedEngine([[*words, "Answer: ", "3"]], per_token=1.0)
+    return run_virtual(AsyncLM(engine, [fetch]).arun("How many?"))
+
+
+def test_a_text_into_which_results_come_is_parted_by_them_and_by_its_waiting() -> None:
+    # The calls run from 1 to 3 and from 4 to 6; what has come at 3 goes in with the next word; the model waits from 5 on.
+    assert requests_of(interrupted()) == [
+        Request("plans", 0.0, 4.0),
+        Request("plans", 4.0, 5.0),
+        Request("waits", 5.0, 6.0),
+        Request("answers", 6.0, 8.0),
+    ]
+
+
+def test_messages_into_which_results_come_are_parted_likewise() -> None:
+    # The call is read at 1 and runs to 3; the message ends at 2, the next one at 4, and then its result is told.
+    calls = [CallPiece(0, "c", "fetch", '{"number": 1}')]
+    replies = [Scripted(calls=calls, first_token=1.0, per_chunk=1.0), reply("so far"), reply("2")]
+    result = run_virtual(AsyncLM(ScriptedModel(replies), [fetch], engine="futures").arun("How many?"))
+    assert requests_of(result) == [Request("plans", 0.0, 2.0), Request("plans", 2.0, 4.0), Request("answers", 4.0, 6.0)]
+    assert [event.text for event in result.events if isinstance(event, TextInjected)] == [
+        '{"future": "f1", "status": "running"}',
+        "f1: 2",
+    ]
+
+
 # --- the picture
 
 
@@ -113,6 +145,16 @@ def test_what_failed_or_was_skipped_says_so_and_has_its_own_colour() -> None:
     [legend] = figure.legends
     kinds = [text.get_text() for text in legend.get_texts()]
     assert kinds == ["the model plans", "the model answers", "a tool runs", "a tool fails", "a task waits"]
+
+
+def test_a_mark_shows_when_results_come_into_the_text() -> None:
+    figure = gantt({"a run": interrupted()})
+    [panel] = figure.axes
+    [marks] = panel.lines[:-1]  # the last one is the run's end
+    assert list(marks.get_xdata()) == [4.0, 6.0]
+    assert bars(panel, 0) == [(0, 4), (4, 5), (5, 6), (6, 8)]
+    kinds = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert kinds[2:] == ["the model waits", "a tool runs", "a task waits", "the model is told"]
 
 
 def test_a_dollar_sign_is_no_formula_and_the_picture_can_be_saved() -> None:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from llmcompiler.errors import ModelError, NoProgress, UsageError
-from llmcompiler.journal.events import PlanStarted, PlanText
+from llmcompiler.journal.events import PlanStarted, PlanText, TextInjected
 from llmcompiler.models.calls import CallReader
 from llmcompiler.models.model import Message, Model, Prompt, ToolCall
 from llmcompiler.passes.calls import BadArguments, check_call, read_arguments
@@ -165,7 +165,7 @@ class Futures:
         messages = [Message("user", each.strip()) if isinstance(each, str) else each for each in said if each]
         self._prompt = replace(self._prompt, messages=(*self._prompt.messages, *messages))
         self._phase = "injecting"
-        self.spent.injections += 1
+        self._run.journal.emit(TextInjected, "\n".join(each.text for each in messages[1:]), self.spent.inject())
 
     async def _answer_to(self, id: int | str, call: ToolCall) -> Message:
         if isinstance(id, str):

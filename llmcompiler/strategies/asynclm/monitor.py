@@ -29,7 +29,7 @@ import asyncio
 from functools import partial
 
 from llmcompiler.errors import ModelError, NoProgress
-from llmcompiler.journal.events import PlanStarted, PlanText
+from llmcompiler.journal.events import PlanStarted, PlanText, TextInjected
 from llmcompiler.models.model import Prompt
 from llmcompiler.plan.diagnostics import Span
 from llmcompiler.strategies.asynclm.calls import Calls
@@ -227,7 +227,7 @@ class Monitor:
         self._transcript.inject(text)
         self._generation.inject(text, drop=drop)
         self._phase = "injecting"
-        self.spent.injections += 1
+        self._run.journal.emit(TextInjected, text, self.spent.inject())
 
 
 def _note(transcript: Transcript, items: list[Item]) -> None:

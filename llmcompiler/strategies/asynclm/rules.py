@@ -39,6 +39,13 @@ class Spent:
     traps: int = 0
     refused: int = 0
     counts: Counts = field(default_factory=Counts)
+    _waited: float = 0.0  # until the latest injection
+
+    def inject(self) -> float:
+        """Count an injection; return for how many seconds the model has waited for it."""
+        waited, self._waited = self.waiting - self._waited, self.waiting
+        self.injections += 1
+        return waited
 
     @contextmanager
     def timed(self, phase: Phase) -> Iterator[None]:

@@ -8,7 +8,15 @@ import pytest
 from llmcompiler import AsyncLM, Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
 from llmcompiler.errors import JoinError, NoProgress
 from llmcompiler.joiner import Finish
-from llmcompiler.journal.events import AnswerText, JoinDecided, PlanClosed, PlanStarted, PlanText, TaskRejected
+from llmcompiler.journal.events import (
+    AnswerText,
+    JoinDecided,
+    PlanClosed,
+    PlanStarted,
+    PlanText,
+    TaskRejected,
+    TextInjected,
+)
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine
@@ -24,6 +32,14 @@ def test_a_result_comes_into_the_text_after_a_trap() -> None:
     assert (session.result.answer, session.result.status) == ("555-4", "complete")
     assert session.injected == [f"[INTR] florist [HEAD] {FOUND} [END]"]
     assert session.outcome(1) == Succeeded({"name": "Rose", "phone": "555-4"})
+
+
+def test_what_is_put_in_is_an_event_with_the_time_that_the_model_waited_for_it() -> None:
+    session = held([FLORIST + "[CALL] s [HEAD] slow() [END]", *(["hm "] * 12), "\n" + TRAP, ANSWER], per_token=0.1)
+    told = session.kept(TextInjected)
+    assert [event.text for event in told] == session.generation.injected
+    assert [event.waited > 0 for event in told] == [False, True]
+    assert sum(event.waited for event in told) < session.result.seconds
 
 
 def test_a_result_comes_while_the_model_goes_on_writing() -> None:
