@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 44  # characters of a call
 _INCHES_A_ROW, _WIDTH = 0.27, 10.0
 _INK, _FAINT, _GRID = "#22252b", "#6d7480", "#e6e8ec"
-_INJECTED, _INJECTED_COLOUR, _ABOVE = "the model is told", "#e8590c", -0.45  # of a row's middle
+_INJECTED, _ABOVE = "the model is told", -0.45  # a row, from its middle
 _COLOURS = {
     "the model plans": "#4263eb",
     "the model answers": "#9775fa",
@@ -124,7 +124,8 @@ def _draw(panel: "Axes", title: str, result: "RunResult", labels: Sequence[str])
     for request in requests_of(result):
         _bar(panel, 0, request.began, request.ended, _COLOURS[f"the model {request.purpose}"], "white")
     injected = [event.at for event in result.events if isinstance(event, TextInjected)]
-    panel.plot(injected, [_ABOVE] * len(injected), "v", color=_INJECTED_COLOUR, markersize=4.5, clip_on=False)
+    if injected:
+        panel.plot(injected, [_ABOVE] * len(injected), "v", color=_INK, markersize=4.5)
     for row, record in enumerate(result.tasks.values(), 1):
         _draw_task(panel, row, record)
     panel.axvline(result.seconds, color=_INK, linewidth=0.8, linestyle=(0, (2, 2)))
@@ -185,7 +186,7 @@ def _explain(figure: "Figure", results: "Iterable[RunResult]") -> None:
     shown = _kinds(results)
     handles: list[Artist] = [Patch(color=colour, label=kind) for kind, colour in _COLOURS.items() if kind in shown]
     if _INJECTED in shown:
-        handles.append(Line2D([], [], marker="v", linestyle="", color=_INJECTED_COLOUR, label=_INJECTED))
+        handles.append(Line2D([], [], marker="v", linestyle="", color=_INK, label=_INJECTED))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8.5, labelcolor=_FAINT
     )
