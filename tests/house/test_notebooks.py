@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NAMES = ["01_quickstart", "02_compiler_vs_react", "03_your_tools_in_yaml", "04_benchmarks"]
+NAMES = ["01_quickstart", "02_compiler_vs_react", "03_your_tools_in_yaml", "04_benchmarks", "05_asynclm"]
 LARGEST_OUTPUT = 100_000  # characters, as they stand in the file
 # A path that begins at the root of somebody's machine; the URLs of prose and `</pre>` are none.
 ABSOLUTE = re.compile(
