@@ -87,9 +87,9 @@ def walk(choices):
 def test_no_choice_of_allowed_tokens_leaves_cml(choices) -> None:
     text = walk(choices)
     assert "[INTR]" not in text
-    spoken = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
+    spoken = re.sub(r"<think>.*?(</think>|$)", " ", text, flags=re.DOTALL)
     calls = r"\[CALL\](\s*[^\W\d]\w*\s*\[HEAD\])?((?!\[(CALL|HEAD|END|INTR|TRAP)\]).)*\[END\]|\[TRAP\]\[END\]"
-    rest = re.sub(calls, "", spoken, flags=re.DOTALL)
+    rest = re.sub(calls, " ", spoken, flags=re.DOTALL)
     unended = re.sub(r"(\[CALL\](?!.*\[END\]).*|\[TRAP\](\[(E(ND?)?)?)?)$", "", rest, flags=re.DOTALL)
     assert not any(delimiter in unended for delimiter in CALLS), text
 
