@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import yaml
 
 from llmcompiler._resources import bundled
+from llmcompiler.strategies.planning import END_OF_PLAN
+from llmcompiler.strategies.rounds import END_OF_RESPONSE
 from llmcompiler.testing.server import ChatRequest, LoopbackServer, Reply, Status, Timing, error_body
 
 TIMING = Timing(first_token=0.3, per_token=0.01)
@@ -58,7 +60,7 @@ class _Replayer:
     def reply(self, request: ChatRequest) -> Reply:
         users = [str(message["content"]).strip() for message in request.messages if message["role"] == "user"]
         head = users[0].partition("\n")[0]
-        question, role = self._questions.get(head), _role(request.text)
+        question, role = self._questions.get(head), _role(request)
         if question is None:
             return _refusal("this model is a recording, and this is none of the questions that it knows")
         if users == [head] and role != "joiner":
@@ -74,8 +76,6 @@ def _refusal(why: str) -> Reply:
     return Reply(fault=Status(404, body=error_body(why, kind="invalid_request_error")))
 
 
-def _role(text: str) -> str:
-    for words, role in (("You plan tool calls", "planner"), ("from the results of tool calls", "joiner")):
-        if words in text[:200]:
-            return role
-    return "react"
+def _role(request: ChatRequest) -> str:
+    roles = {END_OF_PLAN: "planner", END_OF_RESPONSE: "joiner"}
+    return next((roles[stop] for stop in request.stop if stop in roles), "react")

@@ -22,9 +22,8 @@ from llmcompiler.strategies.run import Reply, Run
 MAX_REPLY_CHARACTERS = 400_000
 MAX_REASON = 4_000
 END_OF_RESPONSE = "<END_OF_RESPONSE>"
-MAY_REPLAN = """If the results are not enough, and another plan could get what is missing, reply instead:
-Thought: what is missing
-Action: Replan(what is missing, for the one who plans)"""
+MAY_REPLAN = """If further calls could get what the results lack, reply instead:
+Action: Replan(what is missing)"""
 LAST_ROUND = "No further plan is possible: answer as well as these results allow, and say what is missing."
 
 

@@ -20,6 +20,7 @@ from llmcompiler.bench.comparing.contenders import CONTENDERS, contenders_of
 from llmcompiler.bench.comparing.endpoint import Endpoint, Oracles, Real
 from llmcompiler.bench.comparing.record import Record, Setting, append, read_records
 from llmcompiler.bench.comparing.session import Request, session_of
+from llmcompiler.bench.comparing.summary import dearer
 from llmcompiler.bench.suites.catalogue import SUITES, suite_of
 from llmcompiler.bench.suites.hotpotqa import subjects
 from llmcompiler.bench.suites.movie import films_of
@@ -67,6 +68,14 @@ def answered(suite: Any, cases: Sequence[Case], names: Sequence[str], **setting:
 
 
 # --- oracles
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_the_compiler_never_takes_more_tokens_than_loops_on_two_calls_or_more(name: str) -> None:
+    suite = suite_of(name)
+    records = answered(suite, suite.cases(DATA, 12), ["compiler", "react", "parallel_calls"])
+    assert any(record.calls > 1 for record in records)
+    assert dearer(records, "compiler", "react") == dearer(records, "compiler", "parallel_calls") == []
 
 
 @pytest.mark.parametrize("name", PLANNED)
@@ -313,6 +322,13 @@ def test_the_tables_say_who_was_how_fast_and_what_it_cost_in_any_terminal() -> N
         "took more tokens than react: 0",
     ):
         assert fact in notes
+
+
+def test_the_notes_tell_the_questions_of_one_call_apart() -> None:
+    session = session_of(request("bfcl", ["compiler", "react"], count=3))  # two of them ask for one call
+    notes = report.notes(session.setting, session.run(lambda record: None))
+    [line] = [line for line in notes if line.startswith("median and tokens on 2 questions of one call: compiler ")]
+    assert "; react " in line
 
 
 def test_a_grid_has_a_row_for_each_profile_and_strategy_and_a_column_for_each_tool_time() -> None:

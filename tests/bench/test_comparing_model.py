@@ -8,7 +8,7 @@ import pytest
 from llmcompiler import UsageError
 from llmcompiler.bench.comparing.record import Record, Setting
 from llmcompiler.bench.comparing.settings import PROFILES, price_of, profile_of, tool_seconds
-from llmcompiler.bench.comparing.summary import dearer, percentile, summaries
+from llmcompiler.bench.comparing.summary import dearer, of_one_call, percentile, summaries
 from llmcompiler.bench.comparing.timing import Call, Piece, Stage, plan_times, wall
 
 NONE: frozenset[int] = frozenset()
@@ -153,6 +153,21 @@ def test_the_questions_that_cost_more_are_named() -> None:
         record("react", "4", input_tokens=None),
     ]
     assert dearer(records, "compiler", "react") == ["1"]
+
+
+def test_a_question_is_of_one_call_if_no_contender_made_more() -> None:
+    records = [
+        record("compiler", "1", calls=1),
+        record("react", "1", calls=1),
+        record("compiler", "2", calls=1),
+        record("react", "2", calls=2),
+        record("compiler", "3", calls=0),
+    ]
+    assert [(each.contender, each.id) for each in of_one_call(records)] == [
+        ("compiler", "1"),
+        ("react", "1"),
+        ("compiler", "3"),
+    ]
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:

@@ -242,7 +242,7 @@ def test_instructions_stand_in_both_prompts() -> None:
 def test_templates_of_ones_own_take_the_place_of_the_bundled_ones() -> None:
     asked = prompts_of(planner_prompt="Plan with\n{{tools}}", joiner_prompt="Say. {{replan_rule}}", examples=[])
     assert asked["planner"] == "Plan with\n- height(mountain: string): Return the height of a mountain.\n"
-    assert asked["joiner"].startswith("Say. If the results are not enough")
+    assert asked["joiner"].startswith("Say. If further calls could get what the results lack")
 
 
 def test_examples_of_ones_own_stand_in_the_prompt_as_they_are() -> None:

@@ -190,7 +190,7 @@ def test_the_joiner_may_replan_but_not_on_the_last_round() -> None:
     model = ScriptedModel([plans[0], replan, plans[1], finish])
     run_virtual(LLMCompiler(model, [f], limits=Limits(replans=1)).arun("What?"))
     first, last = [prompt.messages[0].text for prompt in model.prompts if prompt.purpose == "joiner"]
-    assert "Action: Replan(what is missing, for the one who plans)" in first
+    assert "Action: Replan(what is missing)" in first
     assert "Replan" not in last
     assert "No further plan is possible: answer as well as these results allow" in last
     again = model.prompts[2].messages[1].text

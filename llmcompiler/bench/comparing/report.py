@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from llmcompiler.bench.comparing.contenders import CONTENDERS
 from llmcompiler.bench.comparing.record import ORACLE, Record, Setting
 from llmcompiler.bench.comparing.settings import ORACLE_PRICE, PROFILES
-from llmcompiler.bench.comparing.summary import Summary, dearer, summaries
+from llmcompiler.bench.comparing.summary import Summary, dearer, of_one_call, summaries
 from llmcompiler.bench.suites.suite import Suite
 from llmcompiler.bench.table import machine
 
@@ -94,7 +94,15 @@ def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
         if any(row.contender == "compiler" for row in rows) and any(row.contender == other for row in rows):
             lost = dearer(records, "compiler", other)
             lines.append(f"questions of two or more calls on which compiler took more tokens than {other}: {len(lost)}")
+    if single := summaries(of_one_call(records)):
+        told = "; ".join(f"{row.contender} {_number(row.median, '{:.2f} s')}, {_tokens(row)}" for row in single)
+        lines.append(f"median and tokens on {_questions(single)} of one call: {told}")
     return lines
+
+
+def _tokens(row: Summary) -> str:
+    known = row.input_tokens is not None and row.output_tokens is not None
+    return f"{(row.input_tokens or 0) + (row.output_tokens or 0):,.0f} tokens" if known else "tokens unknown"
 
 
 def _questions(rows: Sequence[Summary]) -> str:

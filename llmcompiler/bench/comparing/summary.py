@@ -106,6 +106,12 @@ def dearer(records: Sequence[Record], ours: str, other: str) -> list[str]:
     ]
 
 
+def of_one_call(records: Sequence[Record]) -> list[Record]:
+    """Return the records of the questions on which no contender made more than one call."""
+    many = {record.id for record in records if record.calls > 1}
+    return [record for record in records if record.id not in many]
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
