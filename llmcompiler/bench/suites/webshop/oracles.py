@@ -9,6 +9,7 @@ None of them holds anything of a case: what to want and what there is they read 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmcompiler.bench.serving import is_planner
@@ -89,16 +90,16 @@ class Calling:
 
     def _next(self, wish: Wish, seen: Seen) -> list[ToolCall]:
         if seen.results == 0:
-            return [_call(1, "search", keywords=keywords(wish))]
+            return [_call(1, "search", {"keywords": keywords(wish)})]
         if seen.results == 1:
-            return [_call(number, "view", item=item) for number, item in enumerate(seen.found[: self.looks], 2)]
+            return [_call(number, "view", {"item": item}) for number, item in enumerate(seen.found[: self.looks], 2)]
         if seen.viewed and not seen.has_tried:
             page = seen.best(wish)
-            return [_call(seen.results + 1, "buy", item=page["item"], options=choice(page, wish))]
+            return [_call(seen.results + 1, "buy", {"item": page["item"], "options": choice(page, wish)})]
         return []
 
 
-def _call(number: int, tool: str, **arguments: object) -> ToolCall:
+def _call(number: int, tool: str, arguments: Mapping[str, object]) -> ToolCall:
     return ToolCall(tool, json.dumps(arguments), f"call_{number}")
 
 
