@@ -1,15 +1,18 @@
 """The timing model: worked cases of the wall, what was fixed beforehand, and how records come to a row."""
 
+import asyncio
 from statistics import fmean, median
 from typing import Any
 
 import pytest
 
-from llmcompiler import UsageError
+from llmcompiler import UsageError, tool
 from llmcompiler.bench.comparing.record import Record, Setting
 from llmcompiler.bench.comparing.settings import PROFILES, price_of, profile_of, tool_seconds
+from llmcompiler.bench.comparing.slowing import Slowness
 from llmcompiler.bench.comparing.summary import dearer, of_one_call, percentile, summaries
 from llmcompiler.bench.comparing.timing import Call, Piece, Stage, plan_times, wall
+from llmcompiler.testing import run_virtual
 
 NONE: frozenset[int] = frozenset()
 
@@ -58,6 +61,24 @@ def test_the_same_call_takes_the_same_time_and_calls_differ_as_searches_do() -> 
     assert fmean(times) == pytest.approx(0.6, rel=0.03)
     slowest = [max(times[start : start + 8]) for start in range(0, 4000, 8)]
     assert median(slowest) / 0.6 == pytest.approx(1.8, rel=0.06)  # the paper's: 1.13 s of 0.61 s
+
+
+def test_a_call_that_is_refused_takes_the_time_of_one_that_is_not() -> None:
+    @tool(effect="write")
+    def buy(item: str) -> str:
+        """Buy an item."""
+        raise ValueError(f"{item} is sold out")
+
+    slowness = Slowness({"buy": 0.2})
+
+    async def seconds() -> float:
+        now = asyncio.get_running_loop().time
+        begun = now()
+        with pytest.raises(ValueError, match="sold out"):
+            await slowness.slowed([buy])[0].function(item="a lamp")
+        return now() - begun
+
+    assert run_virtual(seconds()) == pytest.approx(slowness.of("buy", {"item": "a lamp"}))
 
 
 def test_prices_are_known_by_the_model_s_name_wherever_it_is_served() -> None:
@@ -127,6 +148,11 @@ def test_speed_up_counts_only_questions_that_both_answered() -> None:
     ours, theirs = summaries([*records, failed("react", "2")])
     assert ours.speed_up == 2.0
     assert (theirs.failed, theirs.accuracy, theirs.median) == (1, 0.5, 2.0)
+
+
+def test_speed_ups_are_over_a_tree_where_there_is_one_as_in_the_paper() -> None:
+    rows = summaries([record("compiler", "1"), record("react", "1", seconds=3.0), record("tree", "1", seconds=6.0)])
+    assert [row.speed_up for row in rows] == [6.0, 2.0, 1.0]
 
 
 def test_a_contender_that_always_fails_has_a_row_without_times() -> None:

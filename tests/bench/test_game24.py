@@ -24,7 +24,7 @@ from llmcompiler.bench.suites.game24.oracle import NO_WAY
 from llmcompiler.bench.suites.game24.solver import steps_from, way_from
 from llmcompiler.bench.suites.game24.states import expression_of, left_of, numbers_of, steps_in
 from llmcompiler.bench.suites.suite import Case, Oracle
-from llmcompiler.models.model import Model, Prompt
+from llmcompiler.models.model import CallPiece, Chunk, Message, Model, Prompt
 from llmcompiler.strategies.rounds import END_OF_RESPONSE
 from llmcompiler.testing import ScriptedModel, run_virtual
 from llmcompiler.testing.server import ChatRequest, LoopbackServer, Reply, Status, read_request
@@ -37,6 +37,8 @@ TESTED = SUITE.cases(DATA, None)
 QUESTION = TESTED[0].question  # 4 5 6 10
 
 each_contender = pytest.mark.parametrize("contender", SUITE.contenders)
+OWN_REQUESTS = {"compiler": 6, "react": 23, "parallel_calls": 7, "rewoo": 2, "tree": 1}  # for one puzzle, by strategy
+PLANS = {"compiler": 3, "react": 22, "parallel_calls": 6, "rewoo": 1, "tree": 3}
 
 
 def request_of(*texts: str, stop: tuple[str, ...] = ()) -> ChatRequest:
@@ -51,11 +53,18 @@ class Played:
         self.oracle = oracle
         self.requests = 0
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
         self.requests += 1
-        messages = [{"role": message.role, "content": message.text} for message in prompt.messages]
+        messages = [message_of(message) for message in prompt.messages]
         body = {"model": "m", "messages": messages, "stop": list(prompt.stop)}
-        yield self.oracle.reply(read_request(CHAT, json.dumps(body).encode())).text
+        reply = self.oracle.reply(read_request(CHAT, json.dumps(body).encode()))
+        pieces = [CallPiece(at, call.id, call.name, call.arguments) for at, call in enumerate(reply.tool_calls)]
+        yield Chunk(reply.text, calls=tuple(pieces))
+
+
+def message_of(message: Message) -> dict[str, Any]:
+    calls = [{"id": call.id, "function": {"name": call.name, "arguments": call.arguments}} for call in message.calls]
+    return {"role": message.role, "content": message.text, "tool_calls": calls, "tool_call_id": message.call_id}
 
 
 async def solved(contender: str, case: Case, model: Model) -> RunResult:
@@ -275,10 +284,8 @@ def test_an_oracle_is_plain_data_and_the_same_for_equal_cases() -> None:
 
 
 def test_a_contender_without_an_oracle_is_refused_by_name() -> None:
-    with pytest.raises(
-        UsageError, match="no oracle for react; there are compiler, compiler_batch, tree, tree_parallel"
-    ):
-        SUITE.oracle("react", TESTED)
+    with pytest.raises(UsageError, match="no oracle for tree_search; there are compiler, compiler_batch, react, "):
+        SUITE.oracle("tree_search", TESTED)
 
 
 @given(st.integers(0, 1361))
@@ -304,9 +311,28 @@ def test_no_answer_is_stated_that_the_request_does_not_show() -> None:
     for results in ("", "3. select(x)\n   -> failed: gone", one_step):
         asked = request_of(f"Question: {QUESTION}\n\nResults:\n{results}", stop=(END_OF_RESPONSE,))
         assert oracle.reply(asked).text.startswith("Action: Replan(")
-    assert oracle.reply(request_of(f'Question: {QUESTION}\n\nLines: "4 5 6 10"')).text == NO_WAY
-    with pytest.raises(LookupError):
-        oracle.reply(request_of("Question: What is high?"))
+    tree = SUITE.oracle("tree", TESTED)
+    assert tree.reply(request_of(f'Question: {QUESTION}\n\nLines: "4 5 6 10"')).text == NO_WAY
+
+
+@each_contender
+def test_a_question_of_no_case_is_refused(contender: str) -> None:
+    with pytest.raises(LookupError, match="none of the oracle's questions"):
+        SUITE.oracle(contender, TESTED).reply(request_of("Question: What is high?"))
+
+
+@pytest.mark.parametrize("contender", ["react", "parallel_calls", "rewoo"])
+@pytest.mark.parametrize("cue", ["Possible next steps:", "Judge:"])
+def test_where_the_tools_give_nothing_no_way_is_found(contender: str, cue: str) -> None:
+    oracle = SUITE.oracle(contender, TESTED)
+
+    def silent(request: ChatRequest) -> Reply:
+        return Reply(fault=Status(400)) if request.last_user.endswith(cue) else oracle.reply(request)
+
+    with LoopbackServer(silent) as server:
+        model = OpenAIModel("m", base_url=server.base_url, api_key="any")
+        result = asyncio.run(solved(contender, TESTED[0], model))
+    assert (result.status, result.answer) == ("complete", NO_WAY)
 
 
 @each_contender
@@ -340,10 +366,38 @@ def test_a_contender_solves_puzzles_over_http(contender: str) -> None:
         results = [(case, await solved(contender, case, model)) for case in TESTED[:3]]
         return [(SUITE.score(case, result), len(result.plans)) for case, result in results]
 
+    strategy = CONTENDERS[contender].strategy
     with LoopbackServer(SUITE.oracle(contender, TESTED[:3]).reply) as server:
-        assert asyncio.run(scores(OpenAIModel("m", base_url=server.base_url, api_key="any"))) == [(1.0, 3)] * 3
+        found = asyncio.run(scores(OpenAIModel("m", base_url=server.base_url, api_key="any")))
         from_tools = [SUITE.is_from_tool(request.request) for request in server.requests]
-    assert from_tools.count(False) == (18 if contender.startswith("compiler") else 3)
+    assert found == [(1.0, PLANS[strategy])] * 3
+    assert from_tools.count(False) == 3 * OWN_REQUESTS[strategy]
+
+
+def levels(result: RunResult) -> list[list[str]]:
+    """Return the tools that each plan of a run calls."""
+    return [[task.tool for task in plan] for plan in result.plans]
+
+
+def test_native_calls_make_a_level_in_one_message_and_react_one_call_after_another() -> None:
+    level = [["propose"], ["evaluate"], *[["propose"] * 5, ["evaluate"] * 5] * 2]
+    native, react = (
+        run_virtual(solved(name, TESTED[0], Played(SUITE.oracle(name, TESTED)))) for name in ("parallel_calls", "react")
+    )
+    assert levels(native) == level
+    assert levels(react) == [[tool] for tools in level for tool in tools]
+    assert not any(record.task.inputs for result in (native, react) for record in result.tasks.values())
+
+
+@pytest.mark.parametrize(("numbers", "kept"), [("4 5 6 10", 5), ("6 6 6 6", 4)])
+def test_rewoo_plans_all_depths_ahead_with_as_many_states_as_there_will_be(numbers: str, kept: int) -> None:
+    [case] = [case for case in CASES if case.question.endswith(f": {numbers}")]
+    result = run_virtual(solved("rewoo", case, Played(SUITE.oracle("rewoo", [case]))))
+    assert (SUITE.score(case, result), result.usage.total.requests) == (1.0, 2)
+    second = [*["propose"] * kept, *["evaluate"] * kept, "select"]
+    third = [*["propose"] * 5, *["evaluate"] * 5, "select"]
+    assert levels(result) == [["propose", "evaluate", "select", *second, *third]]
+    assert all(isinstance(record.outcome, Succeeded) for record in result.tasks.values())
 
 
 def test_the_tools_ask_again_where_the_server_is_busy() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from llmcompiler import CarefulReAct, LLMCompiler, ReAct, RunResult, UsageError, execute, parse_plan
+from llmcompiler import ReAct, RunResult, UsageError, execute, parse_plan
+from llmcompiler.bench.comparing.contenders import CONTENDERS as CATALOGUE
 from llmcompiler.bench.serving import child_environment
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.bench.suites.webshop import webshop_suite
@@ -214,26 +215,20 @@ def test_the_last_purchase_counts_and_without_one_the_score_is_zero() -> None:
 # --- the ideal models
 
 
-def _agent(contender: str, base_url: str, tools: Sequence[Tool[..., Any]]) -> LLMCompiler | ReAct:
-    model = OpenAIModel("oracle", base_url=base_url, api_key="none")
-    if contender.startswith("compiler"):
-        is_streamed = contender == "compiler"
-        return LLMCompiler(model, tools, examples=SUITE.examples, limits=SUITE.limits, stream=is_streamed)
-    return (CarefulReAct if contender == "react_careful" else ReAct)(model, tools, limits=SUITE.limits)
-
-
 def _results(contender: str, cases: Sequence[Case], tools: Sequence[Tool[..., Any]] = TOOLS) -> list[RunResult]:
     oracle = pickle.loads(pickle.dumps(SUITE.oracle(contender, cases)))
 
-    async def one_after_another(agent: LLMCompiler | ReAct) -> list[RunResult]:
+    async def one_after_another(base_url: str) -> list[RunResult]:
+        model = OpenAIModel("oracle", base_url=base_url, api_key="none")
+        agent = CATALOGUE[contender].agent(model, tools, SUITE)
         return [await agent.arun(case.question) for case in cases]
 
     with LoopbackServer(oracle.reply) as server:
-        return asyncio.run(one_after_another(_agent(contender, server.base_url, tools)))
+        return asyncio.run(one_after_another(server.base_url))
 
 
 def _calls(result: RunResult) -> list[str]:
-    return [record.task.tool for record in result.tasks.values()]
+    return [record.task.tool for record in result.tasks.values() if record.started is not None]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +239,8 @@ def _calls(result: RunResult) -> list[str]:
         ("react", 30, 29, 0.9933),
         ("react_careful", 30, 29, 0.9933),
         ("react_flawed", 30, 10, 0.8067),
+        ("parallel_calls", 30, 29, 0.9933),
+        ("parallel_calls_late", 30, 29, 0.9933),
         ("tree_search", 6, 6, 1.0),
     ],
 )
@@ -280,6 +277,42 @@ def test_the_sequential_ones_look_at_one_item_at_a_time() -> None:
             assert result.usage.total.requests == views + 3
 
 
+@pytest.mark.parametrize("contender", ["parallel_calls", "parallel_calls_late"])
+def test_native_calls_look_at_all_items_in_one_message_and_buy_in_the_next(contender: str) -> None:
+    for result in _results(contender, SUITE.cases(None, 3)):
+        calls = [(record.round, record.task.tool) for record in result.tasks.values()]
+        assert calls == [(1, "search"), *[(2, "view")] * LOOKS, (3, "buy")]
+        assert result.usage.total.requests == 4
+
+
+def test_a_plan_that_nobody_looks_from_buys_the_first_result_if_it_is_to_be_had_as_wanted() -> None:
+    cases = SUITE.cases(None, 30)
+    results = _results("rewoo", cases)
+    scores = [SUITE.score(case, result) for case, result in zip(cases, results, strict=True)]
+    assert {(result.status, result.usage.total.requests, len(result.plans)) for result in results} == {
+        ("complete", 2, 1)
+    }
+    assert {tuple(_calls(result)) for result in results} == {("search", "buy")}
+    assert (scores.count(1.0), scores.count(0.0)) == (10, 19)
+    for score, result in zip(scores, results, strict=True):
+        assert str(result.answer).startswith("Bought " if score else "Nothing was bought: failed: ")
+        assert ("is not to be had in" in str(result.answer)) == (score == 0)
+
+
+def test_of_all_goals_the_first_result_is_what_is_wanted_for_415_and_not_to_be_had_as_wanted_for_550() -> None:
+    shop = the_shop()
+    wanted, taken = [], []
+    for goal in make_goals(generate()):
+        page = shop.view(shop.search(keywords(goal.wish)).results[0].item)
+        is_had = all(value in page.options[name] for name, value in goal.wish.options.items())
+        first = {name: page.options[name][0] for name in goal.wish.options}
+        item, own = shop[page.item], shop[goal.item]
+        wanted.append(reward(item, goal.wish.options, own, goal.wish) if is_had else 0.0)
+        taken.append(reward(item, first, own, goal.wish))
+    assert (wanted.count(1.0), wanted.count(0.0), round(sum(wanted) / 1000, 2)) == (415, 550, 0.44)
+    assert (taken.count(1.0), taken.count(0.0), round(sum(taken) / 1000, 2)) == (89, 0, 0.69)
+
+
 def test_the_tree_search_looks_at_thirty_items_on_three_pages() -> None:
     (result,) = _results("tree_search", SUITE.cases(None, 1))
     ten = ["search", *["view"] * 10]
@@ -309,7 +342,7 @@ def test_an_ideal_model_does_not_try_to_buy_twice(contender: str) -> None:
     assert _calls(result).count("buy") == 1
 
 
-@pytest.mark.parametrize("contender", ["compiler", "tree_search"])
+@pytest.mark.parametrize("contender", ["compiler", "parallel_calls", "tree_search"])
 def test_an_ideal_model_makes_the_best_of_what_it_could_see(contender: str) -> None:
     case = SUITE.cases(None, 1)[0]
     hidden = the_shop().search(keywords(Wish.read(case.question))).results[2].item

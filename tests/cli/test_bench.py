@@ -88,6 +88,10 @@ def test_a_question_that_fails_on_a_real_endpoint_is_told_and_is_the_exit_code()
         (["paralelqa"], "there is no suite 'paralelqa'"),
         (["bfcl", "--strategies", "compilr"], "there is no strategy 'compilr' to compare"),
         (["bfcl", "--strategies", "tree"], "tree is not compared in this suite"),
+        (
+            ["parallelqa", "--strategies", "skeleton"],
+            "skeleton is not compared: it calls no tools, and the suites are about calling them; known here: compiler, ",
+        ),
         (["bfcl", "--data", "/nowhere"], "llmcompiler bench fetch"),
         (["webshop", "--strategies", ","], "name whom to compare; known here: compiler"),
         (["webshop", "--json", "/nowhere/records.jsonl"], "/nowhere/records.jsonl cannot hold records"),

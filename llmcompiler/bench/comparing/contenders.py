@@ -61,7 +61,7 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
         )
     }
 )
-BASELINES = ("react", "tree")  # what speed-ups are told over: the first of these that runs
+BASELINES = ("tree", "react")  # what speed-ups are told over: the first of these that runs; a tree, where there is one
 
 
 def contenders_of(names: Sequence[str], known: Sequence[str]) -> list[Contender]:
@@ -69,6 +69,9 @@ def contenders_of(names: Sequence[str], known: Sequence[str]) -> list[Contender]
     if not names:
         raise UsageError(f"name whom to compare; known here: {', '.join(known)}")
     for name in names:
+        if name == "skeleton":
+            why = "it calls no tools, and the suites are about calling them"
+            raise UsageError(f"skeleton is not compared: {why}; known here: {', '.join(known)}")
         if name not in CONTENDERS:
             raise UsageError(f"there is no strategy {name!r} to compare; {did_you_mean(name, list(CONTENDERS))}")
         if name not in known:

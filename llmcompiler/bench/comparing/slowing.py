@@ -42,8 +42,12 @@ class Slowness:
         async def slow(**arguments: Any) -> Any:  # the framework hands all of them over by name
             now = asyncio.get_running_loop().time
             ends = now() + (self.of(tool.spec.name, arguments) or 0.0)
-            value = tool.function(**arguments)
-            value = await value if inspect.isawaitable(value) else value
+            try:
+                value = tool.function(**arguments)
+                value = await value if inspect.isawaitable(value) else value
+            except Exception:
+                await asyncio.sleep(ends - now())  # a refusal takes its time too
+                raise
             await asyncio.sleep(ends - now())
             return value
 

@@ -28,6 +28,16 @@ FILE = "game24.csv"
 TESTED = slice(900, 1000)  # the rows on which the paper tests
 QUESTION = "Write an expression that is 24, with each of these numbers used exactly once and + - * / and parentheses: "
 
+_STRATEGIES = {
+    "compiler": "compiler",
+    "compiler_batch": "compiler",
+    "react": "react",
+    "parallel_calls": "parallel_calls",
+    "parallel_calls_late": "parallel_calls",
+    "rewoo": "rewoo",
+    "tree": "tree",
+    "tree_parallel": "tree",
+}  # whose oracle plays to a contender
 _NAMED = re.compile(r"\s*answer\s*:", re.IGNORECASE)
 
 
@@ -37,7 +47,7 @@ class Game24:
     seconds: Mapping[str, float] = {}  # propose and evaluate take what the model takes
     examples = "game24"
     limits = Limits(parallel_tasks=64, replans=3)  # a level is 40 calls, three depths are two replans
-    contenders: Sequence[str] = ("compiler", "compiler_batch", "tree", "tree_parallel")
+    contenders: Sequence[str] = tuple(_STRATEGIES)
     published: Mapping[str, float] = {"tree": 1.0, "compiler": 2.89}
 
     def __init__(self, breadth: int = BREADTH) -> None:
@@ -70,7 +80,7 @@ class Game24:
         """Return the ideal model for one contender. Raises `UsageError`, which names those that there are."""
         if contender not in self.contenders:
             raise UsageError(f"{self.name} has no oracle for {contender}; there are {', '.join(self.contenders)}")
-        return GameOracle(tuple(case.question for case in cases), self._breadth)
+        return GameOracle(_STRATEGIES[contender], tuple(case.question for case in cases), self._breadth)
 
 
 def game24_suite(breadth: int = BREADTH) -> Game24:

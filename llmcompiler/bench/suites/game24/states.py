@@ -13,6 +13,7 @@ from typing import NamedTuple
 from llmcompiler.bench.suites.game24.expressions import OPERATIONS
 
 TARGET = 24
+DEPTH = 3  # steps from four numbers to one
 
 _NUMBER = r"-?\d{1,12}(?:/\d{1,12}|\.\d{1,12})?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:\s+{_NUMBER})*")

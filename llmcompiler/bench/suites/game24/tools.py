@@ -45,12 +45,12 @@ def game_tools(model: Model) -> list[Tool[..., Any]]:
     @tool(effect="read", returns=list[str])
     async def select(states: list[list[str]], values: list[list[float]], k: int = BREADTH) -> list[str]:
         """Return the k best states of several proposals, best first, by the values that evaluate gave for each proposal."""
-        return _best(states, values, k)
+        return best(states, values, k)
 
     return [propose, evaluate, select]
 
 
-def _best(states: Sequence[Sequence[str]], values: Sequence[Sequence[float]], k: int) -> list[str]:
+def best(states: Sequence[Sequence[str]], values: Sequence[Sequence[float]], k: int) -> list[str]:
     """Return the best states; at equal values the one that was proposed earlier."""
     if [len(group) for group in states] != [len(group) for group in values]:
         raise ValueError("select needs one list of values for each list of states, and one value for each state")

@@ -13,7 +13,8 @@ The contender `tree_search` is a ReAct agent whose model looks at 30 items one a
 one request for each. LATS makes as many rollouts, each with several requests (to expand, and to evaluate), so this is the
 least that a sequential tree search of that size costs. `react_flawed` looks at the first result alone and buys it, which
 comes near the success that was published of ReAct (19.8 to 35.2 %); the others look at no more than five, and the
-sequential ones stop at the first that fulfils everything.
+sequential ones stop at the first that fulfils everything. `rewoo`, whose one plan is written before anything was seen, looks
+at none.
 """
 
 from llmcompiler.bench.suites.webshop.suite import webshop_suite

@@ -1,12 +1,12 @@
 """What an ideal shopper knows: the instruction, and whatever pages stand in the request. It never sees the goal.
 
-A result is shown to models as one line of JSON (`joiner.describe`), behind an arrow or `Observation:`; the kind of page is
-told by its keys.
+A result is shown to models as one line of JSON (`joiner.describe`), behind an arrow or `Observation:`, or in a message of
+its own; the kind of page is told by its keys.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -32,8 +32,18 @@ class Seen:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Return what the results in a request say."""
-        said = [found["said"] for found in _LINE.finditer(text)]
+        """Return what the results in a text say."""
+        return cls._of([found["said"] for found in _LINE.finditer(text)], has_tried="buy(" in text)
+
+    @classmethod
+    def in_messages(cls, messages: Sequence[Mapping[str, Any]]) -> Self:
+        """Return what the results of native calls say."""
+        made = [call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()]
+        said = [message["content"] for message in messages if message["role"] == "tool"]
+        return cls._of(said, has_tried="buy" in made)
+
+    @classmethod
+    def _of(cls, said: Sequence[str], *, has_tried: bool) -> Self:
         failures = tuple(line for line in said if not line.startswith("{"))
         pages = [json.loads(line) for line in said if line.startswith("{")]
         lists = [page["results"] for page in pages if "results" in page]
@@ -42,7 +52,7 @@ class Seen:
             found=tuple(dict.fromkeys(result["item"] for results in lists for result in results)),
             pages=len(lists),
             viewed={page["item"]: page for page in pages if "item" in page},
-            has_tried="buy(" in text,
+            has_tried=has_tried,
             bought=next((page for page in pages if "bought" in page), None),
             failures=failures,
         )
