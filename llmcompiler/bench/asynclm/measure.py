@@ -9,7 +9,7 @@ from pathlib import Path
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.latency import ASYNC
 from llmcompiler.bench.asynclm.order import ORDERS
-from llmcompiler.bench.asynclm.playing import Job, Toolbox, play
+from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, append, read_records
 from llmcompiler.bench.asynclm.script import CONTENDERS, LONGEST_PATH, Cell, contenders_of
 from llmcompiler.bench.asynclm.served import served
@@ -24,6 +24,7 @@ SHARE_OF_SERVER = 5  # one in so many of them is played in real time
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
 CORNERS = tuple(cell for cell in CELLS if cell.per_token_ms in (5, 30))  # in real time
 OTHER_ORDERS = ("longest_first", "random")
+_APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
 
 
@@ -117,22 +118,22 @@ def _ground(name: str, jobs: Sequence[Job]) -> Iterator[Ground]:
 
 
 def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
-    if ground.at_once == 1:
-        for job in jobs:
-            keep(ground.run(play(job, ground, toolbox)))
-    else:
-        ground.run(_side_by_side(ground, jobs, toolbox, keep))
+    if ground.at_once > 1:  # imports and connections belong to no mode
+        ground.run(_side_by_side([Course(job, ground, toolbox) for job in jobs[: ground.at_once]]))
+    for first in range(0, len(jobs), ground.at_once):
+        some = jobs[first : first + ground.at_once]
+        for record in ground.run(_side_by_side([Course(job, ground, toolbox) for job in some])):
+            keep(record)
 
 
-async def _side_by_side(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
-    """Do the jobs, the first one once more beforehand: imports and connections belong to no mode."""
-    await play(jobs[0], ground, toolbox)
-    waiting = iter(jobs)
-
-    async def work() -> None:
-        for job in waiting:
-            keep(await play(job, ground, toolbox))
-
+async def _side_by_side(courses: Sequence[Course]) -> list[Record]:
+    """Return the records of courses that are played at once; nothing else is done meanwhile."""
     async with asyncio.TaskGroup() as group:
-        for _ in range(ground.at_once):
-            group.create_task(work())
+        for place, course in enumerate(courses):
+            group.create_task(_after(place * _APART, course))
+    return [await course.record() for course in courses]
+
+
+async def _after(seconds: float, course: Course) -> None:
+    await asyncio.sleep(seconds)
+    await course.play()
