@@ -212,7 +212,9 @@ class PlanIdeal:
     def say(self, request: ChatRequest) -> Said:
         """Return what it says to a request."""
         if END_OF_PLAN in request.stop:
-            return Said((*(token for step in self.steps for token in step.tokens), *tokenize(join_line(len(self.steps)))))
+            return Said(
+                (*(token for step in self.steps for token in step.tokens), *tokenize(join_line(len(self.steps))))
+            )
         return Said(tuple(tokenize(self.answer)))
 
 

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.latency import ASYNC
-from llmcompiler.bench.asynclm.order import ORDERS
 from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, append, read_records
-from llmcompiler.bench.asynclm.script import CONTENDERS, LONGEST_PATH, Cell, contenders_of
+from llmcompiler.bench.asynclm.script import CONTENDERS, Cell, contenders_of
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.virtual import VirtualTime
 from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads

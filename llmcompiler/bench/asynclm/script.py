@@ -73,7 +73,9 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
             Contender(latency.SYNC_PARALLEL, "cml", "all calls that can be written, then a wait for all of them"),
             Contender(latency.ASYNC_NAIVE, "cml", "AsyncLM, engine chat: each interrupt is a new request", "any"),
             Contender(latency.ASYNC, "cml", "AsyncLM: interrupts go into a text whose prefix is cached", "any"),
-            Contender(ASYNC_REFS, "cml", "the same, with calls that name earlier ones before these have ended", "any", True),
+            Contender(
+                ASYNC_REFS, "cml", "the same, with calls that name earlier ones before these have ended", "any", True
+            ),
             Contender(latency.FUTURES, "native", "AsyncLM, engine futures: native calls, answered by futures"),
             Contender(latency.COMPILER, "plan", "LLMCompiler: one plan, one joiner"),
         )
@@ -126,7 +128,9 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
     pace = cell.pace
     tasks = {task.id: task for task in workload.tasks}
     later = {id: id + 1 for id in tasks}  # places of lines that are not the first
-    read = 0 if contender.wire == "plan" else _RESULT_TOKENS  # a joiner's prompt is a new one, in its first token's time
+    read = (
+        0 if contender.wire == "plan" else _RESULT_TOKENS
+    )  # a joiner's prompt is a new one, in its first token's time
     calls = calls_of(workload, lambda task: len(_written(task, contender, later)), read)
     ordered = ORDERS[order](calls, pace.per_token)
     places = {call.id: place for place, call in enumerate(ordered, 1)}

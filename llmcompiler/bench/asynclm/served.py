@@ -27,7 +27,7 @@ class Oracle:
     """What the server's process plays: a request says in `user` which script it belongs to, and in which take of it."""
 
     scripts: Mapping[str, Script]
-    timing: Timing = Timing()
+    timing: Timing  # of no account: each reply has its own
 
     def reply(self, request: ChatRequest) -> Reply:
         """Return what the ideal model says, at the pace of its script. Raises `LookupError` for a session unknown."""
@@ -43,7 +43,7 @@ class Oracle:
 @contextmanager
 def served(scripts: Mapping[str, Script]) -> Iterator["Served"]:
     """Yield the ground on which these scripts are played, by the names of their sessions."""
-    with ServerProcess(Oracle(scripts)) as server:
+    with ServerProcess(Oracle(scripts, Timing())) as server:
         model = OpenAIModel("ideal", base_url=server.base_url, api_key="none")
         try:
             yield Served(server, model)
