@@ -1,10 +1,12 @@
 """A whole measurement as one command makes it: which jobs on which grounds, and their records as they come."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.latency import ASYNC
@@ -17,14 +19,51 @@ from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 
-GROUNDS = ("virtual", "server")
-COUNT = 10  # workloads of each set on virtual time, unless asked for
-SHARE_OF_SERVER = 5  # one in so many of them is played in real time
+COUNT = 10  # workloads of each set, unless asked for
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
-CORNERS = tuple(cell for cell in CELLS if cell.per_token_ms in (5, 30))  # in real time
 OTHER_ORDERS = ("longest_first", "random")
-_APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
+_APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
+
+Opened: TypeAlias = AbstractContextManager[Ground]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
+
+    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`.
+    """
+
+    title: str
+    opened: Callable[[Sequence[Job]], Opened]
+    cells: Sequence[Cell]
+    share: int = 1
+    orders: Sequence[str] = ()
+
+    def jobs(self, request: "Request") -> Iterator[Job]:
+        """Yield the jobs, workload by workload, modes in turn."""
+        contenders = contenders_of(request.modes)
+        for name in dict.fromkeys(request.sets):
+            for workload in read_workloads(name, request.folder, max(1, request.count // self.share)):
+                for cell in self.cells:
+                    yield from (Job(name, workload, each, cell) for each in contenders if each.fits(workload))
+                    if name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
+                        yield from (Job(name, workload, CONTENDERS[ASYNC.name], cell, order) for order in self.orders)
+
+
+def _served(jobs: Sequence[Job]) -> Opened:
+    return served({key: script for job in jobs for key, script in job.sessions.items()})
+
+
+PLACES: Mapping[str, Place] = MappingProxyType(
+    {
+        "virtual": Place("virtual time", lambda jobs: nullcontext(VirtualTime()), CELLS, orders=OTHER_ORDERS),
+        "server": Place(
+            "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +75,7 @@ class Request:
 
     sets: Sequence[str] = tuple(WORKLOADS)
     modes: Sequence[str] = tuple(CONTENDERS)
-    grounds: Sequence[str] = GROUNDS
+    grounds: Sequence[str] = tuple(PLACES)
     count: int = COUNT
     folder: Path | None = None
     file: Path | None = None
@@ -68,7 +107,7 @@ class Measurement:
                     append(self.request.file, record)
                 told(record)
 
-            with _ground(name, jobs) as ground:
+            with PLACES[name].opened(jobs) as ground:
                 _run(ground, jobs, toolbox, keep)
         return records
 
@@ -76,9 +115,9 @@ class Measurement:
 def measurement_of(request: Request) -> Measurement:
     """Return the measurement for a request. Raises `UsageError` for what is not known, and where data are missing."""
     for name in request.grounds:
-        if name not in GROUNDS:
-            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(GROUNDS))}")
-    wanted = {name: _jobs(request, name) for name in dict.fromkeys(request.grounds)}
+        if name not in PLACES:
+            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(PLACES))}")
+    wanted = {name: list(PLACES[name].jobs(request)) for name in dict.fromkeys(request.grounds)}
     keys = {record_key(name, job) for name, jobs in wanted.items() for job in jobs}
     kept = [record for record in (read_records(request.file) if request.file else []) if record.key in keys]
     done = {record.key: record for record in kept}
@@ -90,30 +129,6 @@ def record_key(ground: str, job: Job) -> tuple[str, ...]:
     """Return the key of the record that a job gives."""
     cell = (f"{job.cell.per_token_ms:g}", f"{job.cell.first_token_ms:g}")
     return (ground, job.set, job.workload.id, job.contender.name, job.order, *cell)
-
-
-def _jobs(request: Request, ground: str) -> list[Job]:
-    """Return the jobs of a ground, workload by workload, modes in turn."""
-    is_virtual = ground == "virtual"
-    count = request.count if is_virtual else max(1, request.count // SHARE_OF_SERVER)
-    contenders = contenders_of(request.modes)
-    jobs = []
-    for name in dict.fromkeys(request.sets):
-        for workload in read_workloads(name, request.folder, count):
-            for cell in CELLS if is_virtual else CORNERS:
-                jobs += [Job(name, workload, contender, cell) for contender in contenders]
-                if is_virtual and name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
-                    jobs += [Job(name, workload, CONTENDERS[ASYNC.name], cell, order) for order in OTHER_ORDERS]
-    return jobs
-
-
-@contextmanager
-def _ground(name: str, jobs: Sequence[Job]) -> Iterator[Ground]:
-    if name == VirtualTime.name:
-        yield VirtualTime()
-        return
-    with served({key: script for job in jobs for key, script in job.sessions.items()}) as ground:
-        yield ground
 
 
 def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:

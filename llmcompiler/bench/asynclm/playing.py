@@ -71,11 +71,15 @@ class Toolbox:
         return [tool for part in workload.parts for tool in self._of_part(part, is_early)]
 
     def _of_part(self, part: Part, is_early: bool) -> list[Tool[..., Any]]:
-        key = (part.row.id, part.is_chain, is_early)
+        key = (part.row.id, part.is_chain, is_early)  # functions of a chain have one more argument
         if key not in self._made:
-            effect = None if is_early else Effect.WRITE
-            self._made[key] = [_timed(tool, effect or tool.spec.effect) for tool in tools_of(part.row)]
+            made = map(_timed, tools_of(part.row)) if is_early else map(_with_effects, self._of_part(part, True))
+            self._made[key] = list(made)
         return self._made[key]
+
+
+def _with_effects(tool: Tool[..., Any]) -> Tool[..., Any]:
+    return Tool(tool.function, replace(tool.spec, effect=Effect.WRITE), wait=tool.wait)
 
 
 class Course:
@@ -198,7 +202,7 @@ def agent_of(contender: Contender, voice: Voice, tools: Sequence[Tool[..., Any]]
     return AsyncLM(speaker, tools, engine="futures" if contender.wire == "native" else "auto", trap=contender.trap)
 
 
-def _timed(made_up: Tool[..., Any], effect: Effect) -> Tool[..., Any]:
+def _timed(made_up: Tool[..., Any]) -> Tool[..., Any]:
     seconds = seconds_of(made_up.spec.name)
 
     async def work(**arguments: Any) -> Any:
@@ -207,5 +211,5 @@ def _timed(made_up: Tool[..., Any], effect: Effect) -> Tool[..., Any]:
         await _until(ends)
         return value
 
-    spec = replace(made_up.spec, effect=effect, policy=replace(made_up.spec.policy, expected=seconds))
+    spec = replace(made_up.spec, policy=replace(made_up.spec.policy, expected=seconds))
     return Tool(work, spec, wait=made_up.wait)

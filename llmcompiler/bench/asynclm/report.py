@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from llmcompiler.bench.asynclm.curve import curve
 from llmcompiler.bench.asynclm.latency import ASYNC, COMPILER, FUTURES, SYNC, SYNC_PARALLEL
+from llmcompiler.bench.asynclm.measure import PLACES
 from llmcompiler.bench.asynclm.points import POINTS, speedup
 from llmcompiler.bench.asynclm.record import Record
 from llmcompiler.bench.asynclm.script import CONTENDERS
@@ -26,11 +27,8 @@ def tables(records: Sequence[Record]) -> "Iterator[tuple[str, str, Table]]":
         for name in dict.fromkeys(record.set for record in records):
             rows = rows_of(records, ground, name)
             if rows:
-                title = f"{name}, {rows[0].count} workloads, {GROUND_TITLES[ground]}"
+                title = f"{name}, {rows[0].count} workloads, {PLACES[ground].title}"
                 yield name, title, fixed_table([*_LABELS, *_TIMES], list(_cells(rows)), names=2, gap=1)
-
-
-GROUND_TITLES = {"virtual": "virtual time", "server": "loopback server, real time"}
 
 
 def _cells(rows: Sequence[Row]) -> Iterator[list[str]]:
@@ -81,11 +79,11 @@ def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     sets = dict.fromkeys(record.set for record in records)
     ground = records[0].ground
     rows = [row for name in sets for row in rows_of(records, ground, name)]
-    title = f"speed-up of async over sync (o) and over sync_parallel (+), {GROUND_TITLES[ground]}; 1 + x (.)"
+    title = f"speed-up of async over sync (o) and over sync_parallel (+), {PLACES[ground].title}; 1 + x (.)"
     told = [
         (title, curve(rows)),
         ("orders of calls, mean wall of async on chains", order_lines(records)),
-        (f"where it loses, {GROUND_TITLES[ground]}", loss_lines(records, ground)),
+        (f"where it loses, {PLACES[ground].title}", loss_lines(records, ground)),
     ]
     return [(title, lines) for title, lines in told if lines]
 
@@ -135,7 +133,7 @@ def notes(records: Sequence[Record]) -> list[str]:
         ]
         worst = max(rows, key=lambda row: abs(row.off))
         lines.append(
-            f"{GROUND_TITLES[ground]}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "
+            f"{PLACES[ground].title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "
             f"({worst.set}, {worst.cell}, {worst.contender})"
         )
     return lines

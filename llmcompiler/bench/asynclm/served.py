@@ -56,7 +56,6 @@ class Served:
 
     name = "server"
     at_once = 4
-    limit = 0.10
 
     def __init__(self, server: ServerProcess, model: OpenAIModel) -> None:
         self._server, self._model = server, model

@@ -24,7 +24,6 @@ class VirtualTime:
 
     name = "virtual"
     at_once = 1
-    limit = 0.05
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns, on a virtual loop of its own."""
