@@ -8,11 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, contenders_of
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.latency import ASYNC
 from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, append, read_records
-from llmcompiler.bench.asynclm.script import CONTENDERS, Cell, contenders_of
+from llmcompiler.bench.asynclm.script import Cell
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.virtual import VirtualTime
 from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
