@@ -1,0 +1,154 @@
+"""A whole measurement as one command makes it: which jobs on which grounds, and their records as they come."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, contenders_of
+from llmcompiler.bench.asynclm.ground import Ground
+from llmcompiler.bench.asynclm.latency import ASYNC
+from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
+from llmcompiler.bench.asynclm.record import Record, append, read_records
+from llmcompiler.bench.asynclm.script import Cell
+from llmcompiler.bench.asynclm.served import served
+from llmcompiler.bench.asynclm.virtual import VirtualTime
+from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
+from llmcompiler.errors import UsageError
+from llmcompiler.plan.diagnostics import did_you_mean
+
+COUNT = 10  # workloads of each set, unless asked for
+CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
+OTHER_ORDERS = ("longest_first", "random")
+ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
+_APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
+
+Opened: TypeAlias = AbstractContextManager[Ground]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
+
+    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`.
+    """
+
+    title: str
+    opened: Callable[[Sequence[Job]], Opened]
+    cells: Sequence[Cell]
+    share: int = 1
+    orders: Sequence[str] = ()
+
+    def jobs(self, request: "Request") -> Iterator[Job]:
+        """Yield the jobs, workload by workload, modes in turn."""
+        contenders = contenders_of(request.modes)
+        for name in dict.fromkeys(request.sets):
+            for workload in read_workloads(name, request.folder, max(1, request.count // self.share)):
+                for cell in self.cells:
+                    yield from (Job(name, workload, each, cell) for each in contenders if each.fits(workload))
+                    if name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
+                        yield from (Job(name, workload, CONTENDERS[ASYNC.name], cell, order) for order in self.orders)
+
+
+def _served(jobs: Sequence[Job]) -> Opened:
+    return served({key: script for job in jobs for key, script in job.sessions.items()})
+
+
+PLACES: Mapping[str, Place] = MappingProxyType(
+    {
+        "virtual": Place("virtual time", lambda jobs: nullcontext(VirtualTime()), CELLS, orders=OTHER_ORDERS),
+        "server": Place(
+            "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be measured: names of sets, of modes and of grounds; workloads a set; the folder of the data.
+
+    file: where records are kept, and read again if the measurement is taken up once more.
+    """
+
+    sets: Sequence[str] = tuple(WORKLOADS)
+    modes: Sequence[str] = tuple(CONTENDERS)
+    grounds: Sequence[str] = tuple(PLACES)
+    count: int = COUNT
+    folder: Path | None = None
+    file: Path | None = None
+
+
+Told = Callable[[Record], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A measurement that can be run: what is done, and the jobs that are left, by ground."""
+
+    request: Request
+    done: Sequence[Record]
+    left: Sequence[tuple[str, Sequence[Job]]]
+
+    def run(self, begins: Callable[[str, int], Told]) -> list[Record]:
+        """Do what is left, and return all records. begins: is told a ground and how many jobs; returns what is told each.
+
+        Interrupted, what was told is kept in the file. Works inside a running event loop too (Jupyter).
+        """
+        records, toolbox = list(self.done), Toolbox()
+        for name, jobs in self.left:
+            told = begins(name, len(jobs))
+
+            def keep(record: Record, told: Told = told) -> None:
+                records.append(record)
+                if self.request.file is not None:
+                    append(self.request.file, record)
+                told(record)
+
+            with PLACES[name].opened(jobs) as ground:
+                _run(ground, jobs, toolbox, keep)
+        return records
+
+
+def measurement_of(request: Request) -> Measurement:
+    """Return the measurement for a request. Raises `UsageError` for what is not known, and where data are missing."""
+    for name in request.grounds:
+        if name not in PLACES:
+            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(PLACES))}")
+    wanted = {name: list(PLACES[name].jobs(request)) for name in dict.fromkeys(request.grounds)}
+    keys = {record_key(name, job) for name, jobs in wanted.items() for job in jobs}
+    kept = [record for record in (read_records(request.file) if request.file else []) if record.key in keys]
+    done = {record.key: record for record in kept}
+    left = [(name, [job for job in jobs if record_key(name, job) not in done]) for name, jobs in wanted.items()]
+    return Measurement(request, list(done.values()), [(name, jobs) for name, jobs in left if jobs])
+
+
+def record_key(ground: str, job: Job) -> tuple[str, ...]:
+    """Return the key of the record that a job gives."""
+    cell = (f"{job.cell.per_token_ms:g}", f"{job.cell.first_token_ms:g}")
+    return (ground, job.set, job.workload.id, job.contender.name, job.order, *cell)
+
+
+def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
+    if ground.at_once > 1:  # imports and connections belong to no mode
+        ground.run(_side_by_side([Course(job, ground, toolbox) for job in jobs[: ground.at_once]]))
+    for first in range(0, len(jobs), ground.at_once):
+        some = jobs[first : first + ground.at_once]
+        for record in ground.run(_side_by_side([Course(job, ground, toolbox) for job in some])):
+            keep(record)
+
+
+async def _side_by_side(courses: Sequence[Course]) -> list[Record]:
+    """Return the records of courses that are played at once; nothing else is done meanwhile."""
+    async with asyncio.TaskGroup() as group:
+        for place, course in enumerate(courses):
+            group.create_task(_after(place * _APART, course))
+    return [await course.record() for course in courses]
+
+
+async def _after(seconds: float, course: Course) -> None:
+    await asyncio.sleep(seconds)
+    await course.play()
