@@ -48,6 +48,7 @@ class Calls:
         self._checks = run.workshop.registry.checks()
         self._by_name: dict[str, Task] = {}  # as they were called
         self._count = 0
+        self._misnamed = 0  # calls that were not made since their names cannot be used
 
     @property
     def count(self) -> int:
@@ -77,7 +78,7 @@ class Calls:
         complaint = None if name is None else self._complaint(name)
         if complaint is not None:
             known = self._by_name.get(name or "")
-            return None if known is not None and known.same_call(task) else complaint  # said twice: once is enough
+            return None if known is not None and known.same_call(task) else self._misname(complaint)  # once is enough
         task = replace(task, id=self._next(name))
         if name is not None:
             self._by_name[name] = task
@@ -95,7 +96,7 @@ class Calls:
         """Take a call that could not be read to its end; return as `take` does."""
         complaint = None if name is None else self._complaint(name)
         if complaint is not None:
-            return complaint
+            return self._misname(complaint)
         id = self._next(name)
         self._hand_over(Task(id, "?"), [Diagnostic("unterminated", why, span, task_id=id)])
         return None
@@ -116,13 +117,22 @@ class Calls:
             await self._run.driver.round_over()
 
     def _next(self, name: str | None) -> int:
-        limit = self._run.limits.tasks
-        if self._count >= limit:
-            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+        self._check_limit()
         self._count += 1
         self.names.give(name or f"_{self._count}", self._count)
         self.pending[self._count] = _Pending(name is not None, 0.0)
         return self._count
+
+    def _misname(self, complaint: str) -> str:
+        """Count a call that is no task, so that a model which repeats it for ever is stopped too; return the complaint."""
+        self._check_limit()
+        self._misnamed += 1
+        return complaint
+
+    def _check_limit(self) -> None:
+        limit = self._run.limits.tasks
+        if self._count + self._misnamed >= limit:
+            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
 
     def _complaint(self, name: str) -> str | None:
         """Return what is wrong with a name, None if a call may have it."""

@@ -5,12 +5,12 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | case | here |
 |---|---|
 | a trap | ends with the next interrupt (`any`), or when nothing is pending any more (`all`); a message ends it always |
-| a trap with nothing pending | the model is told so; the third in a row ends the run (`NoProgress`) |
+| a trap with nothing pending | the model is told so; the third with nothing but text in between ends the run (`NoProgress`) |
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
 | an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
-| an id that is taken | the same call again is nothing; another one is not made, and the model is told |
+| an id that is taken, or is no name | the same call again is nothing; another one is not made, the model is told, and it counts for `Limits.tasks` |
 | an id whose call was refused | may be used again, for the correction |
 | an id that no call has, in a ref | an error of the call, with the nearest names |
 | a call without an id | its success is silent, its failure is an interrupt; the run waits for it |
@@ -51,7 +51,7 @@ from llmcompiler.strategies.asynclm.transcript import Transcript
 from llmcompiler.strategies.rounds import MAX_REPLY_CHARACTERS
 from llmcompiler.strategies.run import Run
 
-EMPTY_TRAPS = 2  # in a row, after which the next one ends the run
+EMPTY_TRAPS = 2  # with nothing but text in between, after which the next one ends the run
 MADE_UP = 8  # interrupts, after which the next one does: what is taken back counts for no other limit
 _NOTHING_PENDING = "nothing is pending: go on, or end with a line that begins with `Answer:`"
 _ALL_ENDED = "the calls without an id have ended well"
@@ -129,7 +129,6 @@ class Monitor:
             match item:
                 case TextRead(text):
                     self._transcript.say(text)
-                    self._empty_traps = 0 if text.strip() else self._empty_traps
                 case CallRead() | CallBroken():
                     self._call(item)
                     await asyncio.sleep(0)  # an engine may have its text at once, and calls are to begin meanwhile
@@ -156,13 +155,14 @@ class Monitor:
 
     def _call(self, item: CallRead | CallBroken) -> None:
         self._transcript.border()
-        self._empty_traps = 0
-        shift = self._transcript.injected
+        before, shift = self._calls.count, self._transcript.injected
         span = Span(item.start + shift, item.end + shift)
         if isinstance(item, CallRead):
             complaint = self._calls.take(item.id, item.body, span)
         else:
             complaint = self._calls.refuse(item.id, item.why, span)
+        if self._calls.count > before:
+            self._empty_traps = 0
         if complaint is not None:
             self._interrupts.notice(complaint)
 
@@ -173,7 +173,9 @@ class Monitor:
         self.spent.traps += 1
         self._transcript.border()
         self._calls.release()
-        if not self._interrupts.may_come:
+        if self._interrupts.may_come:
+            self._empty_traps = 0
+        else:
             self._empty_traps += 1
             if self._empty_traps > EMPTY_TRAPS:
                 raise NoProgress("the model waits again and again, though nothing is pending")

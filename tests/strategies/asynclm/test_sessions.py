@@ -105,6 +105,24 @@ def test_a_trap_with_nothing_pending_is_told_and_the_third_one_ends_the_run() ->
     assert len(session.injected) == 2
 
 
+@pytest.mark.parametrize("said", ["I wait. ", FLORIST])
+def test_neither_text_nor_the_same_call_again_is_progress_between_traps(said: str) -> None:
+    session = held([FLORIST + TRAP, *[said + TRAP] * 9], "Answer: best", limits=Limits(tasks=5))
+    assert (session.result.answer, session.result.stopped_by, len(session.injected)) == ("best", "no_progress", 3)
+
+
+def test_a_new_call_is_progress_between_traps() -> None:
+    called = [[f"[CALL] c{n} [HEAD] find('x', 0.1) [END]", "\n"] for n in range(4)]
+    session = held([part for pieces in called for part in (*pieces, *["hm "] * 3, TRAP)] + [ANSWER])
+    assert (session.result.answer, len(session.result.tasks)) == ("555-4", 4)
+
+
+@pytest.mark.parametrize("call", ["[CALL] 1 [HEAD] find('x') [END]\n", "[CALL] florist [HEAD] find('x') [END]\n"])
+def test_calls_that_no_id_serves_count_as_tasks(call: str) -> None:
+    session = held([FLORIST + TRAP, *[call] * 20], "Answer: best", limits=Limits(tasks=5))
+    assert (session.result.answer, session.result.stopped_by, len(session.result.tasks)) == ("best", "tasks", 1)
+
+
 def test_the_end_of_the_text_waits_for_what_is_pending_and_the_model_goes_on() -> None:
     session = held(FLORIST, ANSWER)
     assert session.result.answer == "555-4"
