@@ -5,12 +5,12 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | case | here |
 |---|---|
 | a trap | ends with the next interrupt (`any`), or when nothing is pending any more (`all`); a message ends it always |
-| a trap with nothing pending | the model is told so; the third with nothing but text in between ends the run (`NoProgress`) |
+| a trap with nothing pending | the model is told so; the third with but text in between ends the run (`NoProgress`) |
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
 | an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
-| an id that is taken, or is no name | the same call again is nothing; another one is not made, the model is told, and it counts for `Limits.tasks` |
+| an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts in `Limits.tasks` |
 | an id whose call was refused | may be used again, for the correction |
 | an id that no call has, in a ref | an error of the call, with the nearest names |
 | a call without an id | its success is silent, its failure is an interrupt; the run waits for it |
