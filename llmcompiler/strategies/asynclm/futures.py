@@ -2,9 +2,9 @@
 
 The n-th call has the future `fn`. The unit resolves it in the arguments of other calls, so chains need no model in between.
 A result is told once: as the answer to its call if it is there when the message ends, else to the model's next turn, or to
-`await_future`. A message without calls, while something is pending, waits as a trap does; after an empty one,
-with nothing pending, the model is asked once for the answer. Reads and undeclared tools start when their arguments are closed
-in the stream, writes when their message is whole.
+`await_future`. A message without calls, while something is pending, waits as a trap does; after an empty one, with nothing
+pending, the model is asked once for the answer. Reads and undeclared tools start when their arguments are closed in the
+stream, writes when their message is whole.
 """
 
 import json
@@ -57,7 +57,7 @@ class Futures:
         self._prompt = replace(prompt, tools=(*offering.specs, AWAIT_SPEC))
         self._calls = Calls(run, hold_writes=rules.hold_writes)
         self._interrupts = Interrupts(run, self._calls, inbox, lambda id, line: f"{id}: {line}")
-        self._ending = Ending(run, self._calls)
+        self._ending = Ending(run, self._calls, inbox)
         self._checks = run.workshop.registry.checks()
         self._phase: Phase = "starting"
         self._empty_awaits = 0

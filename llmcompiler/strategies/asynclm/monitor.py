@@ -5,18 +5,19 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | case | here |
 |---|---|
 | a trap | ends with the next interrupt (`any`), or when nothing is pending any more (`all`); a message ends it always |
-| a trap with nothing pending | the model is told so; the third with but text in between ends the run (`NoProgress`) |
+| a trap with nothing pending | the model is told so; the third with mere text in between ends it (`NoProgress`) |
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
 | an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
-| an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts in `Limits.tasks` |
+| an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts as a task |
 | an id whose call was refused | may be used again, for the correction |
 | an id that no call has, in a ref | an error of the call, with the nearest names |
 | a call without an id | its success is silent, its failure is an interrupt; the run waits for it |
 | a call that is wrong, fails, is too late or is skipped | the reason is its value |
 | a long value | cut, with its size, as the joiner sees it; refs hand on the whole |
 | writes | begin at the next trap or end of the text, or at once (`hold_writes`); dropped if the text breaks off |
+| a message from outside | whole, and told again where a best answer is asked for, whatever stopped the run |
 | several interrupts | go in together, in the order in which calls ended; messages first, notices last |
 | where they go in | outside of calls and thoughts; where each costs a request, after a line or a call only |
 | an interrupt that the model makes up | taken back, counted, and the model is told; the ninth ends the run (`NoProgress`) |
@@ -69,7 +70,7 @@ class Monitor:
         self._transcript = Transcript()
         self._calls = Calls(run, hold_writes=rules.hold_writes)
         self._interrupts = Interrupts(run, self._calls, inbox, partial(interrupt, rules.delimiters))
-        self._ending = Ending(run, self._calls)
+        self._ending = Ending(run, self._calls, inbox)
         self._generation: Generation
         self._phase: Phase = "starting"  # what the next read is counted as
         self._empty_traps = 0
@@ -83,6 +84,8 @@ class Monitor:
         self.spent.counts = self._generation.counts
         broken: ModelError | None = None
         try:
+            if self._interrupts.are_waiting:
+                self._inject(self._interrupts.take())
             while await self._step():
                 pass
         except ModelError as error:
