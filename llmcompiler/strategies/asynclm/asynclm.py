@@ -138,7 +138,7 @@ def _engine_of(engine: EngineName | Engine, model: "Model | Engine") -> Engine |
         raise UsageError(f'engine="local" takes a model in this process, "local:NAME", not {model!r}'[:300])
     if not isinstance(model, Model):
         raise UsageError(f"engine={engine!r} takes a model with a method stream(prompt), not {model!r}"[:300])
-    can_call = isinstance(model, OpenAIModel | LangChainModel)
+    can_call = isinstance(model, OpenAIModel) or (isinstance(model, LangChainModel) and model.can_call)
     if engine == "futures" or (engine == "auto" and can_call):
         return None
     return CompletionsEngine(model) if engine == "completions" else ChatEngine(model)

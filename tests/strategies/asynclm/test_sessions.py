@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from llmcompiler import AsyncLM, Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
 from llmcompiler.errors import JoinError, NoProgress
@@ -406,6 +407,12 @@ def test_delimiters_that_cannot_be_kept_apart_are_refused(field: str, text: str,
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         AsyncLM(ScriptedEngine([]), TOOLS, **options)
+
+
+def test_a_chat_model_that_cannot_call_tools_writes_its_calls_into_its_text() -> None:
+    model = FakeListChatModel(responses=[FLORIST + TRAP, ANSWER])
+    result = run_virtual(AsyncLM(model, TOOLS).arun(QUESTION))
+    assert (result.answer, len(result.tasks)) == ("555-4", 1)
 
 
 def test_expected_times_are_told_declared_or_learnt() -> None:
