@@ -149,11 +149,15 @@ class Calls:
         head = _HEAD.match(body)
         if head is None:
             return Task(0, "?"), [Diagnostic("expected", "a call is written tool(arguments)", span)], None
-        tool, text = head["tool"], self.names.in_plan_language(body[head.end() :].rstrip().rstrip("`;"))
+        tool, written = head["tool"], body[head.end() :].rstrip().rstrip("`;")
+        text = self.names.in_plan_language(written)
         found = read_arguments(text)
         self.notes += [replace(note, span=span) for note in found.notes]
         if found.error is not None:
             return Task(0, tool), [self._error(found.error, text, span)], None
+        unknown = self.names.unknown(written)
+        if unknown is not None:
+            return Task(0, tool), [self._no_call(unknown, span)], None
         args: tuple[Value, ...] = tuple(map_refs(value, required) for value in found.args)
         kwargs = {key: map_refs(value, required) for key, value in found.kwargs.items()}
         task = Task(0, tool, args, kwargs)
@@ -164,9 +168,12 @@ class Calls:
         unknown = _UNKNOWN.match(text, error.span.start)
         if error.code != "bad_literal" or unknown is None:
             return replace(error, span=span)
+        return self._no_call(unknown["name"], span)
+
+    def _no_call(self, name: str, span: Span) -> Diagnostic:
         named = [name for name in self.names if NAME.fullmatch(name)]
-        said, remedy = f"there is no call {unknown['name']!r} so far", did_you_mean(unknown["name"], named)
-        return Diagnostic("unknown_reference", said, span, remedy)
+        said, remedy = f"there is no call {name!r} so far", did_you_mean(name, named)
+        return Diagnostic("unknown_reference", said, span, f"{remedy}; as mere text it is written $${{{name}}}")
 
     def _checked(self, read: TaskRead) -> tuple[Task, list[Diagnostic]]:
         task, wrong = check_task(read, self._checks)

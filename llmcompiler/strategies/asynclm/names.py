@@ -1,7 +1,7 @@
 """Names: the ids that a model gives its calls, and the ids that their tasks have.
 
 A model writes `$florist.phone` in arguments, or `${florist.phone}` within a text; the plan language wants `$3.phone`.
-`$$` is a dollar sign, as everywhere; so is one before any other word.
+`$$` is a dollar sign, as everywhere; so is one before any other word that is not in braces.
 """
 
 import re
@@ -47,6 +47,11 @@ class Names:
     def in_plan_language(self, text: str) -> str:
         """Return arguments with the ids of tasks in place of names, and other dollar signs as such."""
         return _DOLLAR.sub(self._dollar, text)
+
+    def unknown(self, text: str) -> str | None:
+        """Return a name that the arguments hold in braces though no call has it, None if there is none."""
+        braced = (found["braced"] for found in _DOLLAR.finditer(text))
+        return next((name for name in braced if name and name not in self._ids), None)
 
     def in_names(self, text: str) -> str:
         """Return what was said of tasks (`$3.phone`) in their names."""

@@ -193,6 +193,7 @@ def test_of_calls_without_an_id_only_failures_are_told_and_the_run_waits_for_the
         pytest.param('find("x", nam="y")', "find has no argument 'nam'", id="unknown argument"),
         pytest.param('find("x", seconds="long")', "seconds", id="wrong type"),
         pytest.param("find($nobody)", "there is no call 'nobody' so far", id="unknown ref"),
+        pytest.param('find("x ${nobody.name}")', "no call 'nobody' so far", id="unknown ref in a text"),
         pytest.param("find($a)", "there is no call 'a' so far", id="its own result"),
         pytest.param('find("x") find("y")', "expected the end of the call", id="two calls"),
         pytest.param("find(1 + 2)", "computation", id="computation"),
@@ -205,6 +206,11 @@ def test_a_wrong_call_comes_back_with_what_is_wrong(body: str, said: str) -> Non
     assert session.injected[0].startswith('[INTR] a [HEAD] not run: "')
     assert said in session.injected[0]
     assert isinstance(session.outcome(1), Failed)
+
+
+def test_dollars_before_what_is_no_name_of_a_call_are_text() -> None:
+    session = held('[CALL] e [HEAD] echo("$5, $HOME, $${HOME}, ${1 + 1}") [END]', ANSWER)
+    assert session.outcome(1) == Succeeded("$5, $HOME, ${HOME}, ${1 + 1}")
 
 
 def test_an_open_call_at_the_end_is_told() -> None:
