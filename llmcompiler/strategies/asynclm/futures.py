@@ -7,6 +7,7 @@ pending, the model is asked once for the answer. Reads and undeclared tools star
 stream, writes when their message is whole.
 """
 
+import asyncio
 import json
 import re
 from contextlib import aclosing
@@ -153,6 +154,7 @@ class Futures:
     async def _go_on(self, reply: Reply, calls: dict[int | str, ToolCall]) -> bool:
         """Answer the calls of a message, or wait if it has none; return whether the model is asked again."""
         self._calls.release()
+        await asyncio.sleep(0)  # what cannot run has its outcome by then
         if calls:
             answers = [await self._answer_to(id, call) for id, call in calls.items()]
             told = self._interrupts.take()
