@@ -9,6 +9,7 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
+| a marked answer, then results and text without one | the model is asked once; without another, the marked one holds |
 | an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
 | an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts as a task |
 | an id whose call was refused | may be used again, for the correction |
@@ -202,7 +203,8 @@ class Monitor:
             return False
         self._calls.release()
         blocks = await self._wait() if self._interrupts.may_come else ""
-        if not blocks and not self._transcript.answer and not self._was_asked:
+        is_missing = not self._transcript.answer or self._transcript.is_overtaken
+        if not blocks and is_missing and not self._was_asked:
             self._was_asked = True
             self._interrupts.notice(_NO_ANSWER)
             blocks = self._interrupts.take()

@@ -257,6 +257,19 @@ def test_a_text_without_an_answer_is_asked_for_one_once() -> None:
     assert isinstance(held("", "").failure, JoinError)
 
 
+def test_an_answer_that_results_overtake_is_asked_for_anew() -> None:
+    session = held([FLORIST, "Answer: not yet"], "It is 555-4.", ANSWER)
+    assert (session.result.answer, len(session.injected)) == ("555-4", 2)
+    assert "the answer is missing" in session.injected[1]
+    session = held([FLORIST, "Answer: 555-4"], "As I said.", "Indeed.")
+    assert session.result.answer == "555-4"
+
+
+def test_an_answer_into_which_a_result_comes_is_whole() -> None:
+    session = held([FLORIST, "Answer: call", *[" now"] * 12, "\n555-4"])
+    assert (len(session.injected), session.result.answer) == (1, f"call{' now' * 12}\n555-4")
+
+
 def test_without_its_mark_the_answer_is_the_last_stretch_of_text() -> None:
     assert held("Let me see. " + FLORIST + TRAP + "Call 555-4.").result.answer == "Call 555-4."
 
