@@ -62,6 +62,15 @@ def test_nobody_speaks_as_the_runtime_or_without_a_name() -> None:
     assert engine.generations[0].injected == []
 
 
+def test_another_thread_is_told_how_to_speak() -> None:
+    async def work() -> None:
+        async with AsyncLM(ScriptedEngine([ANSWER]), TOOLS).session(QUESTION) as session:
+            with pytest.raises(UsageError, match="run_coroutine_threadsafe"):
+                await asyncio.to_thread(lambda: asyncio.run(session.interrupt("Be quick.")))
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("when", [0.0, 2.0, 4.9])
 def test_what_was_said_is_part_of_the_question_when_a_run_is_stopped(when: float) -> None:
     async def say(session: Session) -> None:
