@@ -36,15 +36,16 @@ class _Pending:
 class Calls:
     """The calls of one session. `errors` and `notes` are of all of them.
 
-    pending: calls by id of which the model was told nothing so far.
+    pending: calls by id of which the model was told nothing so far. end: what ends a call in the text, if anything does, and
+    how it is written in a string.
     """
 
-    def __init__(self, run: Run, *, hold_writes: HoldWrites) -> None:
+    def __init__(self, run: Run, *, hold_writes: HoldWrites, end: tuple[str, str] | None = None) -> None:
         self.names = Names()
         self.errors: list[Diagnostic] = []
         self.notes: list[Diagnostic] = []
         self.pending: dict[int, _Pending] = {}
-        self._run, self._holds = run, hold_writes == "trap"
+        self._run, self._holds, self._end = run, hold_writes == "trap", end
         self._checks = run.workshop.registry.checks()
         self._by_name: dict[str, Task] = {}  # as they were called
         self._count = 0
@@ -165,6 +166,8 @@ class Calls:
 
     def _error(self, error: Diagnostic, text: str, span: Span) -> Diagnostic:
         """Return an error with its place in the whole text; one about a name that no call has says so."""
+        if error.code == "unterminated" and self._end is not None:
+            return replace(error, span=span, remedy="in a string {} is written {}".format(*self._end))
         unknown = _UNKNOWN.match(text, error.span.start)
         if error.code != "bad_literal" or unknown is None:
             return replace(error, span=span)

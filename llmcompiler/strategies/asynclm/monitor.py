@@ -69,8 +69,9 @@ class Monitor:
         self._run, self._engine, self._prompt, self._rules, self._inbox = run, engine, prompt, rules, inbox
         self._reader = CMLReader(rules.delimiters)
         self._transcript = Transcript()
-        self._calls = Calls(run, hold_writes=rules.hold_writes)
-        self._interrupts = Interrupts(run, self._calls, inbox, partial(interrupt, rules.delimiters))
+        marks = rules.delimiters
+        self._calls = Calls(run, hold_writes=rules.hold_writes, end=(marks.end, marks.escaped(marks.end)))
+        self._interrupts = Interrupts(run, self._calls, inbox, partial(interrupt, marks))
         self._ending = Ending(run, self._calls, inbox)
         self._generation: Generation
         self._phase: Phase = "starting"  # what the next read is counted as

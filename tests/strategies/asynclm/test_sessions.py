@@ -213,6 +213,13 @@ def test_dollars_before_what_is_no_name_of_a_call_are_text() -> None:
     assert session.outcome(1) == Succeeded("$5, $HOME, ${HOME}, ${1 + 1}")
 
 
+def test_an_end_in_a_string_is_an_error_that_says_how_to_write_it() -> None:
+    better = '[CALL] b [HEAD] echo("x \\u005bEND] y") [END]'
+    session = held(['[CALL] a [HEAD] echo("x [END] y") [END]\n', better], ANSWER)
+    assert "in a string \\u005bEND] is written \\\\u005bEND]" in session.injected[0]
+    assert session.outcome(2) == Succeeded("x [END] y")
+
+
 def test_an_open_call_at_the_end_is_told() -> None:
     session = held('[CALL] a [HEAD] find("x', ANSWER)
     assert "was not closed" in session.injected[0]
