@@ -428,6 +428,7 @@ def test_delimiters_that_cannot_be_kept_apart_are_refused(field: str, text: str,
         ({"trap": "none"}, "trap='none' must be one of 'any', 'all'"),
         ({"hold_writes": "yes"}, "hold_writes='yes' must be one of"),
         ({"engine": "chta"}, "did you mean chat"),
+        ({"delimiters": {"call": "<<call>>"}}, "must be a Delimiters"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], why: str) -> None:
