@@ -73,11 +73,21 @@ class Session:
         self._inbox.put(text, sender)
 
     async def result(self) -> RunResult:
-        """Return the result once there is one. Raises `RunFailed` without an answer."""
+        """Return the result once there is one.
+
+        Raises `RunFailed` without an answer, `UsageError` if the session was left by an exception, which cancels its run.
+        """
         if self._work is None:
             raise UsageError("the session has not begun: `async with agent.session(question) as s: ...`")
         try:
             return await asyncio.shield(self._work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._work.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise UsageError(
+                "the session was left by an exception, so its run was cancelled and has no result"
+            ) from None
         finally:
             self._was_asked = self._work.done()
 

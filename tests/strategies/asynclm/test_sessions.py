@@ -369,6 +369,21 @@ def test_leaving_a_session_waits_for_its_end_and_an_exception_cancels_it() -> No
     assert run_virtual(cancels()) == pytest.approx(1)
 
 
+def test_the_result_of_a_session_that_was_cancelled_is_an_error_and_cancels_nobody() -> None:
+    async def work() -> None:
+        session = AsyncLM(ScriptedEngine(["[CALL] s [HEAD] slow(50) [END]"]), TOOLS).session(QUESTION)
+        with pytest.raises(KeyError):
+            async with session:
+                waiter = asyncio.create_task(session.result())
+                await asyncio.sleep(1)
+                raise KeyError
+        for asked in (waiter, session.result()):
+            with pytest.raises(UsageError, match="left by an exception"):
+                await asked
+
+    run_virtual(work())
+
+
 def test_a_session_without_an_answer_raises_where_it_is_left() -> None:
     async def work() -> None:
         with pytest.raises(RunFailed):
