@@ -73,6 +73,8 @@ class Futures:
         """Return the answer. Raises `LimitReached`, `NoProgress`, `JoinError` or a `ModelError`."""
         answer, broken, is_cut = "", None, False
         try:
+            if self._interrupts.are_waiting:
+                self._say(self._interrupts.take())
             while not is_cut:
                 reply, calls = await self._ask()
                 answer, is_cut = reply.text.strip(), reply.was_cut
@@ -180,7 +182,8 @@ class Futures:
         messages = [Message("user", each.strip()) if isinstance(each, str) else each for each in said if each]
         self._prompt = replace(self._prompt, messages=(*self._prompt.messages, *messages))
         self._phase = "injecting"
-        self._run.journal.emit(TextInjected, "\n".join(each.text for each in messages[1:]), self.spent.inject())
+        told = "\n".join(each.text for each in messages if each.role != "assistant")
+        self._run.journal.emit(TextInjected, told, self.spent.inject())
 
     async def _answer_to(self, id: int | str, call: ToolCall) -> Message:
         if isinstance(id, str):

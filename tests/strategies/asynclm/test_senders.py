@@ -29,10 +29,12 @@ def said(say: Say, model: Any, **options: Any) -> RunResult:
 
 
 def test_what_is_said_before_the_model_writes_is_in_its_first_request() -> None:
-    model = ScriptedModel([ANSWER])
-    said(lambda session: session.interrupt("Be quick."), model, engine="chat")
-    assert len(model.prompts) == 1
-    assert model.prompts[0].messages[-1].text == f'{QUESTION}\n\n[INTR] @user [HEAD] "Be quick." [END]'
+    chat, futures = ScriptedModel([ANSWER]), ScriptedModel([ANSWER])
+    said(lambda session: session.interrupt("Be quick."), chat, engine="chat")
+    said(lambda session: session.interrupt("Be quick."), futures, engine="futures")
+    assert (len(chat.prompts), len(futures.prompts)) == (1, 1)
+    assert chat.prompts[0].messages[-1].text == f'{QUESTION}\n\n[INTR] @user [HEAD] "Be quick." [END]'
+    assert [message.text for message in futures.prompts[0].messages[1:]] == [QUESTION, '@user: "Be quick."']
 
 
 def test_a_long_message_is_told_whole() -> None:
