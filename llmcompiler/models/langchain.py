@@ -69,6 +69,13 @@ class LangChainModel:
         return f"LangChainModel({self._where()})"
 
     @property
+    def can_call(self) -> bool:
+        """Return whether the chat model has a `bind_tools` of its own."""
+        from langchain_core.language_models import BaseChatModel
+
+        return type(self._model).bind_tools is not BaseChatModel.bind_tools
+
+    @property
     def secrets(self) -> frozenset[str]:
         """Return the keys of the chat model, so that they can be kept out of every text that is shown."""
         from pydantic import SecretStr

@@ -43,8 +43,9 @@ class AsyncLM(Agent):
     process, whose text a mask holds to the format. `auto`: the model itself if it is an engine, `local` if it is in this
     process, `futures` if it can be offered tools, else `chat`. trap: a model that waits goes on with the next result
     (`any`) or with all of them (`all`). hold_writes: calls with effects begin when the model next waits or ends (`trap`),
-    or at once (`no`). delimiters: what marks calls and interrupts. The other options, and the methods, are as of
-    `LLMCompiler`.
+    or at once (`no`). delimiters: what marks calls and interrupts, a `Delimiters`; not for `futures`. The other options are
+    as of `LLMCompiler`, the methods as of every `Agent`; `session` is a run that can be interrupted. Raises `UsageError` for
+    an engine that the model does not fit.
     """
 
     strategy = "asynclm"
@@ -69,6 +70,10 @@ class AsyncLM(Agent):
     ) -> None:
         _check_option("trap", trap, Trap)
         _check_option("hold_writes", hold_writes, HoldWrites)
+        if delimiters is not None and not isinstance(delimiters, Delimiters):
+            raise UsageError(
+                f"delimiters={delimiters!r} must be a Delimiters(call=..., ...), of {Delimiters.__module__}"
+            )
         self.model = model if isinstance(model, Engine) else model_of(model, base_url=base_url, api_key=api_key)
         super().__init__(
             tools,
@@ -88,7 +93,12 @@ class AsyncLM(Agent):
         self._system({})  # raises now what would else fail each run
 
     def session(self, question: str) -> Session:
-        """Return a session for a question: `async with agent.session(question) as s: await s.interrupt("...")`."""
+        """Return a session for a question, not begun; it begins with `async with`.
+
+        async with agent.session("What do flight and hotel cost?") as session:
+            await session.interrupt("Make it three nights.")
+            result = await session.result()
+        """
         return Session(partial(runner.arun, question, self.strategy, self._means), self._play)
 
     def _start(self, run: Run) -> Monitor | Futures:
@@ -138,7 +148,7 @@ def _engine_of(engine: EngineName | Engine, model: "Model | Engine") -> Engine |
         raise UsageError(f'engine="local" takes a model in this process, "local:NAME", not {model!r}'[:300])
     if not isinstance(model, Model):
         raise UsageError(f"engine={engine!r} takes a model with a method stream(prompt), not {model!r}"[:300])
-    can_call = isinstance(model, OpenAIModel | LangChainModel)
+    can_call = isinstance(model, OpenAIModel) or (isinstance(model, LangChainModel) and model.can_call)
     if engine == "futures" or (engine == "auto" and can_call):
         return None
     return CompletionsEngine(model) if engine == "completions" else ChatEngine(model)

@@ -36,18 +36,20 @@ class _Pending:
 class Calls:
     """The calls of one session. `errors` and `notes` are of all of them.
 
-    pending: calls by id of which the model was told nothing so far.
+    pending: calls by id of which the model was told nothing so far. end: what ends a call in the text, if anything does, and
+    how it is written in a string.
     """
 
-    def __init__(self, run: Run, *, hold_writes: HoldWrites) -> None:
+    def __init__(self, run: Run, *, hold_writes: HoldWrites, end: tuple[str, str] | None = None) -> None:
         self.names = Names()
         self.errors: list[Diagnostic] = []
         self.notes: list[Diagnostic] = []
         self.pending: dict[int, _Pending] = {}
-        self._run, self._holds = run, hold_writes == "trap"
+        self._run, self._holds, self._end = run, hold_writes == "trap", end
         self._checks = run.workshop.registry.checks()
         self._by_name: dict[str, Task] = {}  # as they were called
         self._count = 0
+        self._misnamed = 0  # calls that were not made since their names cannot be used
 
     @property
     def count(self) -> int:
@@ -77,7 +79,7 @@ class Calls:
         complaint = None if name is None else self._complaint(name)
         if complaint is not None:
             known = self._by_name.get(name or "")
-            return None if known is not None and known.same_call(task) else complaint  # said twice: once is enough
+            return None if known is not None and known.same_call(task) else self._misname(complaint)  # once is enough
         task = replace(task, id=self._next(name))
         if name is not None:
             self._by_name[name] = task
@@ -95,7 +97,7 @@ class Calls:
         """Take a call that could not be read to its end; return as `take` does."""
         complaint = None if name is None else self._complaint(name)
         if complaint is not None:
-            return complaint
+            return self._misname(complaint)
         id = self._next(name)
         self._hand_over(Task(id, "?"), [Diagnostic("unterminated", why, span, task_id=id)])
         return None
@@ -116,13 +118,22 @@ class Calls:
             await self._run.driver.round_over()
 
     def _next(self, name: str | None) -> int:
-        limit = self._run.limits.tasks
-        if self._count >= limit:
-            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+        self._check_limit()
         self._count += 1
         self.names.give(name or f"_{self._count}", self._count)
         self.pending[self._count] = _Pending(name is not None, 0.0)
         return self._count
+
+    def _misname(self, complaint: str) -> str:
+        """Count a call that is no task, so that a model which repeats it for ever is stopped too; return the complaint."""
+        self._check_limit()
+        self._misnamed += 1
+        return complaint
+
+    def _check_limit(self) -> None:
+        limit = self._run.limits.tasks
+        if self._count + self._misnamed >= limit:
+            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
 
     def _complaint(self, name: str) -> str | None:
         """Return what is wrong with a name, None if a call may have it."""
@@ -139,11 +150,15 @@ class Calls:
         head = _HEAD.match(body)
         if head is None:
             return Task(0, "?"), [Diagnostic("expected", "a call is written tool(arguments)", span)], None
-        tool, text = head["tool"], self.names.in_plan_language(body[head.end() :].rstrip().rstrip("`;"))
+        tool, written = head["tool"], body[head.end() :].rstrip().rstrip("`;")
+        text = self.names.in_plan_language(written)
         found = read_arguments(text)
         self.notes += [replace(note, span=span) for note in found.notes]
         if found.error is not None:
             return Task(0, tool), [self._error(found.error, text, span)], None
+        unknown = self.names.unknown(written)
+        if unknown is not None:
+            return Task(0, tool), [self._no_call(unknown, span)], None
         args: tuple[Value, ...] = tuple(map_refs(value, required) for value in found.args)
         kwargs = {key: map_refs(value, required) for key, value in found.kwargs.items()}
         task = Task(0, tool, args, kwargs)
@@ -151,12 +166,17 @@ class Calls:
 
     def _error(self, error: Diagnostic, text: str, span: Span) -> Diagnostic:
         """Return an error with its place in the whole text; one about a name that no call has says so."""
+        if error.code == "unterminated" and self._end is not None:
+            return replace(error, span=span, remedy="in a string {} is written {}".format(*self._end))
         unknown = _UNKNOWN.match(text, error.span.start)
         if error.code != "bad_literal" or unknown is None:
             return replace(error, span=span)
+        return self._no_call(unknown["name"], span)
+
+    def _no_call(self, name: str, span: Span) -> Diagnostic:
         named = [name for name in self.names if NAME.fullmatch(name)]
-        said, remedy = f"there is no call {unknown['name']!r} so far", did_you_mean(unknown["name"], named)
-        return Diagnostic("unknown_reference", said, span, remedy)
+        said, remedy = f"there is no call {name!r} so far", did_you_mean(name, named)
+        return Diagnostic("unknown_reference", said, span, f"{remedy}; as mere text it is written $${{{name}}}")
 
     def _checked(self, read: TaskRead) -> tuple[Task, list[Diagnostic]]:
         task, wrong = check_task(read, self._checks)

@@ -35,6 +35,7 @@ from llmcompiler.strategies.asynclm.delimiters import Delimiters
 
 UNTERMINATED = "the call was not closed before the next block or the end of the text"
 _NEAR = 64  # characters of white space that may stand between the two parts of a trap
+_STEP = 1_024  # characters read at once: what is left of them is copied at each delimiter
 TOO_LONG = f"a call of over {MAX_CALL:,} characters"
 
 
@@ -120,14 +121,8 @@ class CMLReader:
 
     def feed(self, chunk: str) -> list[Item]:
         """Return what this chunk completes."""
-        self.size += len(chunk)
-        self._rest += chunk
-        self._read()
-        held = self._held()
-        if held < len(self._rest):
-            settled = self._rest[: len(self._rest) - held]
-            self._rest = self._rest[len(settled) :]
-            self._take(settled)
+        for start in range(0, len(chunk), _STEP):
+            self._feed(chunk[start : start + _STEP])
         return self._given()
 
     def close(self) -> list[Item]:
@@ -147,6 +142,16 @@ class CMLReader:
         self.size -= count
         self._rest, self._mode, self._is_at_border = "", _Mode.TEXT, True
         self._body, self._body_size, self._id = [], 0, None
+
+    def _feed(self, chunk: str) -> None:
+        self.size += len(chunk)
+        self._rest += chunk
+        self._read()
+        held = self._held()
+        if held < len(self._rest):
+            settled = self._rest[: len(self._rest) - held]
+            self._rest = self._rest[len(settled) :]
+            self._take(settled)
 
     def _read(self) -> None:
         """Settle everything up to the last whole delimiter."""

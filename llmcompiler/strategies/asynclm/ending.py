@@ -5,6 +5,7 @@ from llmcompiler.joiner import Finish, observations
 from llmcompiler.journal.events import AnswerText, JoinDecided, PlanClosed
 from llmcompiler.models.model import Message, Prompt
 from llmcompiler.strategies.asynclm.calls import Calls
+from llmcompiler.strategies.asynclm.interrupts import Inbox, quoted
 from llmcompiler.strategies.run import Run
 
 CUT = "the text broke off at its greatest length"
@@ -13,8 +14,8 @@ CUT = "the text broke off at its greatest length"
 class Ending:
     """The end of one session."""
 
-    def __init__(self, run: Run, calls: Calls) -> None:
-        self._run, self._calls = run, calls
+    def __init__(self, run: Run, calls: Calls, inbox: Inbox) -> None:
+        self._run, self._calls, self._inbox = run, calls, inbox
         self._text = ""
 
     async def close(self, text: str, plain: int, *, complete: bool) -> None:
@@ -39,7 +40,8 @@ class Ending:
         driver = self._run.driver
         seen = observations((driver.tasks[id], driver.outcomes[id]) for id in sorted(driver.outcomes))
         told = f"The work was stopped: {why}. No further call is possible: write a line that begins with `Answer:`."
-        user = Message("user", f"{self._run.question}\n\nResults:\n{seen}\n\n{told}")
+        said = "".join(f"\n@{sender}: {quoted(text)}" for sender, text in self._inbox.all)
+        user = Message("user", f"{self._run.question}{said}\n\nResults:\n{seen}\n\n{told}")
         return Prompt((prompt.messages[0], user), prompt.purpose)
 
     def finish(self, answer: str) -> str:

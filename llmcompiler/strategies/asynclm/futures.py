@@ -2,11 +2,14 @@
 
 The n-th call has the future `fn`. The unit resolves it in the arguments of other calls, so chains need no model in between.
 A result is told once: as the answer to its call if it is there when the message ends, else to the model's next turn, or to
-`await_future`. A message without calls, while something is pending, waits as a trap does. Reads and undeclared tools start
-when their arguments are closed in the stream, writes when their message is whole.
+`await_future`. A message without calls, while something is pending, waits as a trap does; after an empty one, with nothing
+pending, the model is asked once for the answer. Reads and undeclared tools start when their arguments are closed in the
+stream, writes when their message is whole.
 """
 
+import asyncio
 import json
+import re
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -23,6 +26,7 @@ from llmcompiler.plan.tools import ToolSpec
 from llmcompiler.strategies.asynclm.calls import Calls
 from llmcompiler.strategies.asynclm.ending import CUT, Ending
 from llmcompiler.strategies.asynclm.interrupts import Inbox, Interrupts
+from llmcompiler.strategies.asynclm.names import FUTURE
 from llmcompiler.strategies.asynclm.rules import Phase, Rules, Spent
 from llmcompiler.strategies.offering import Offering
 from llmcompiler.strategies.rounds import MAX_REPLY_CHARACTERS
@@ -40,6 +44,8 @@ AWAIT_SPEC = ToolSpec(
     },
 )
 EMPTY_AWAITS = 2  # in a row, after which the next one ends the run
+_NAMED = re.compile(rf"\b{FUTURE.pattern}\b")
+_NO_ANSWER = "your reply was empty: call a tool, or reply with the answer"
 _UNFINISHED = "the message broke off before the arguments of this call ended"
 
 
@@ -52,10 +58,11 @@ class Futures:
         self._prompt = replace(prompt, tools=(*offering.specs, AWAIT_SPEC))
         self._calls = Calls(run, hold_writes=rules.hold_writes)
         self._interrupts = Interrupts(run, self._calls, inbox, lambda id, line: f"{id}: {line}")
-        self._ending = Ending(run, self._calls)
+        self._ending = Ending(run, self._calls, inbox)
         self._checks = run.workshop.registry.checks()
         self._phase: Phase = "starting"
         self._empty_awaits = 0
+        self._was_asked = False  # for the answer
         self._used: set[str] = set()  # ids of native calls
         self._lines: list[str] = []  # the calls as they were written
         self._size = 0  # of these
@@ -66,11 +73,12 @@ class Futures:
         """Return the answer. Raises `LimitReached`, `NoProgress`, `JoinError` or a `ModelError`."""
         answer, broken, is_cut = "", None, False
         try:
+            if self._interrupts.are_waiting:
+                self._say(self._interrupts.take())
             while not is_cut:
                 reply, calls = await self._ask()
-                is_cut = reply.was_cut
+                answer, is_cut = reply.text.strip(), reply.was_cut
                 if not is_cut and not await self._go_on(reply, calls):
-                    answer = reply.text.strip()
                     break
         except ModelError as error:
             broken = error
@@ -117,7 +125,8 @@ class Futures:
         """Take a call: let it run, or say what is wrong with it."""
         number = self._calls.count + 1
         if call.name == AWAIT:
-            kept = for_transcript(call, call.arguments, self._used, number)
+            named = json.dumps({"futures": _NAMED.findall(call.arguments)})  # wherever they stand, whole JSON or not
+            kept = for_transcript(call, named, self._used, number)
             calls[kept.id] = kept
             return
         tool = self._offering.tool_of(call.name)
@@ -130,8 +139,10 @@ class Futures:
             written = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
             linked = {name: self._calls.names.linked(value) for name, value in arguments.items()}
             task, wrong = check_call(number, tool, linked, self._checks, span)
-        except (BadArguments, BadText) as error:
+        except BadArguments as error:
             wrong = [Diagnostic("bad_literal", str(error), span, task_id=number)]
+        except BadText as error:
+            wrong = [Diagnostic(error.code, str(error), span, error.remedy, task_id=number)]
         calls[number] = for_transcript(call, written, self._used, number)
         self._calls.take_checked(f"f{number}", task, wrong)
 
@@ -145,19 +156,25 @@ class Futures:
     async def _go_on(self, reply: Reply, calls: dict[int | str, ToolCall]) -> bool:
         """Answer the calls of a message, or wait if it has none; return whether the model is asked again."""
         self._calls.release()
+        await asyncio.sleep(0)  # what cannot run has its outcome by then
         if calls:
             answers = [await self._answer_to(id, call) for id, call in calls.items()]
             told = self._interrupts.take()
             self._say(Message("assistant", inert(reply.text.strip()), tuple(calls.values())), *answers, told)
             return True
-        told = ""
+        text, told = inert(reply.text.strip()), ""
         with self.spent.timed("waiting"):
             while not told and self._interrupts.may_come:
                 await self._interrupts.wait(self._rules.trap)
                 told = self._interrupts.take()
         if told:
             self.spent.traps += 1
-            self._say(Message("assistant", inert(reply.text.strip()) or "(waiting)"), told)
+        elif not text and not self._was_asked:
+            self._was_asked = True
+            self._interrupts.notice(_NO_ANSWER)
+            told = self._interrupts.take()
+        if told:
+            self._say(Message("assistant", text or "(waiting)"), told)
         return bool(told)
 
     def _say(self, *said: Message | str) -> None:
@@ -165,7 +182,8 @@ class Futures:
         messages = [Message("user", each.strip()) if isinstance(each, str) else each for each in said if each]
         self._prompt = replace(self._prompt, messages=(*self._prompt.messages, *messages))
         self._phase = "injecting"
-        self._run.journal.emit(TextInjected, "\n".join(each.text for each in messages[1:]), self.spent.inject())
+        told = "\n".join(each.text for each in messages if each.role != "assistant")
+        self._run.journal.emit(TextInjected, told, self.spent.inject())
 
     async def _answer_to(self, id: int | str, call: ToolCall) -> Message:
         if isinstance(id, str):
@@ -176,25 +194,26 @@ class Futures:
 
     async def _awaited(self, call: ToolCall) -> str:
         """Wait for the futures that a call names; return their results."""
-        try:
-            wanted = read_arguments(call.arguments).get("futures")
-        except BadArguments as error:
-            return f"not run: {inert(str(error))}"
-        named = [str(name).lstrip("$") for name in (wanted if isinstance(wanted, tuple) else (wanted,))]
-        ids = [self._calls.names.id_of(name) for name in named if name in self._calls.names]
-        pending = [id for id in ids if id in self._calls.pending]
+        named = _NAMED.findall(call.arguments)
+        pending = [id for id in self._calls.pending if self._calls.names.of(id) in named]
         self.spent.traps += 1
         if not pending:
-            self._empty_awaits += 1
-            if self._empty_awaits > EMPTY_AWAITS:
-                raise NoProgress("the model waits again and again for what is not pending")
-            return "none of these is pending: results that have come were told; go on, or answer"
+            return self._awaits_nothing()
+        self._empty_awaits = 0
         with self.spent.timed("waiting"):
             await self._interrupts.wait_for(pending)
         results = ((id, self._interrupts.result(id)) for id in pending)
-        return (
-            "\n".join(f"f{id}: {result}" for id, result in results if result is not None) or "a message has come first"
+        told = [f"f{id}: {result}" for id, result in results if result is not None] or ["a message has come first"]
+        return "\n".join(
+            told + [f"{name}: there is no such call so far" for name in named if name not in self._calls.names]
         )
+
+    def _awaits_nothing(self) -> str:
+        self._empty_awaits += 1
+        if self._empty_awaits > EMPTY_AWAITS:
+            raise NoProgress("the model waits again and again for what is not pending")
+        pending = ", ".join(map(self._calls.names.of, self._calls.pending)) or "nothing"
+        return f"none of these is pending, {pending} is: results that have come were told; go on, or answer"
 
 
 def check_names(offering: Offering) -> None:

@@ -1,13 +1,14 @@
 """Interrupts: what waits to be put into a model's text. Results of ended calls, notices, messages from outside."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeAlias
 
 from llmcompiler.errors import UsageError
 from llmcompiler.joiner import MAX_SHOWN
-from llmcompiler.plan.framing import framed
+from llmcompiler.plan.framing import framed, inert
 from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, Skipped, Succeeded
 from llmcompiler.strategies.asynclm.calls import Calls
 from llmcompiler.strategies.asynclm.names import NAME
@@ -15,15 +16,21 @@ from llmcompiler.strategies.run import Run
 
 Trap: TypeAlias = Literal["any", "all"]
 
-RUNTIME = "@runtime"  # no call can have an id with @
+_RUNTIME = "runtime"  # a sender, as "user" is: no call can have an id with the @ before it
 _DROPPED = "not run: the text broke off, so nothing with effects may begin"
 
 
+def quoted(text: str) -> str:
+    """Return a message as one line of JSON without control tokens, whole."""
+    return inert(json.dumps(text, ensure_ascii=False))
+
+
 class Inbox:
-    """What others send into a session, in the order in which it came."""
+    """What others send into a session, in the order in which it came. `all` keeps it, with its senders."""
 
     def __init__(self) -> None:
         self.arrived = asyncio.Event()
+        self.all: list[tuple[str, str]] = []
         self._messages: deque[tuple[str, str]] = deque()
         self._is_closed = False
 
@@ -31,10 +38,13 @@ class Inbox:
         """Add a message. Raises `UsageError` if the session is over, or for what says nothing."""
         if not isinstance(text, str) or not text.strip():
             raise UsageError(f"an interrupt is a text that says something, not {text!r}"[:200])
-        if not NAME.fullmatch(sender):
+        if not isinstance(sender, str) or not NAME.fullmatch(sender):
             raise UsageError(f"the sender {sender!r} is no name: a letter, then letters, digits or _"[:200])
+        if sender == _RUNTIME:
+            raise UsageError(f"the sender {sender!r} is who tells the model what is wrong; take another name")
         if self._is_closed:
             raise UsageError("the session has ended, so it can no longer be interrupted")
+        self.all.append((sender, text))
         self._messages.append((sender, text))
         self.arrived.set()
 
@@ -73,12 +83,12 @@ class Interrupts:
 
     def take(self) -> str:
         """Return everything that waits, a block a line, and forget it. Of a call without an id only failure is told."""
-        lines = [self._frame(f"@{sender}", framed(text, MAX_SHOWN)) for sender, text in self._inbox.take()]
+        lines = [self._frame(f"@{sender}", quoted(text)) for sender, text in self._inbox.take()]
         for id in self._calls.ended:
             outcome = self._run.driver.outcomes[id]
             if self._calls.told(id) or not isinstance(outcome, Succeeded):
                 lines.append(self._frame(self._calls.names.of(id), self._shown(outcome)))
-        lines += [self._frame(RUNTIME, framed(text, MAX_SHOWN)) for text in self._notices]
+        lines += [self._frame(f"@{_RUNTIME}", framed(text, MAX_SHOWN)) for text in self._notices]
         self._notices.clear()
         return "".join(f"{line}\n" for line in lines)
 

@@ -5,18 +5,20 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | case | here |
 |---|---|
 | a trap | ends with the next interrupt (`any`), or when nothing is pending any more (`all`); a message ends it always |
-| a trap with nothing pending | the model is told so; the third in a row ends the run (`NoProgress`) |
+| a trap with nothing pending | the model is told so; the third with mere text in between ends it (`NoProgress`) |
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
+| a marked answer, then results and text without one | the model is asked once; without another, the marked one holds |
 | an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
-| an id that is taken | the same call again is nothing; another one is not made, and the model is told |
+| an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts as a task |
 | an id whose call was refused | may be used again, for the correction |
 | an id that no call has, in a ref | an error of the call, with the nearest names |
 | a call without an id | its success is silent, its failure is an interrupt; the run waits for it |
 | a call that is wrong, fails, is too late or is skipped | the reason is its value |
 | a long value | cut, with its size, as the joiner sees it; refs hand on the whole |
 | writes | begin at the next trap or end of the text, or at once (`hold_writes`); dropped if the text breaks off |
+| a message from outside | whole, and told again where a best answer is asked for, whatever stopped the run |
 | several interrupts | go in together, in the order in which calls ended; messages first, notices last |
 | where they go in | outside of calls and thoughts; where each costs a request, after a line or a call only |
 | an interrupt that the model makes up | taken back, counted, and the model is told; the ninth ends the run (`NoProgress`) |
@@ -51,7 +53,7 @@ from llmcompiler.strategies.asynclm.transcript import Transcript
 from llmcompiler.strategies.rounds import MAX_REPLY_CHARACTERS
 from llmcompiler.strategies.run import Run
 
-EMPTY_TRAPS = 2  # in a row, after which the next one ends the run
+EMPTY_TRAPS = 2  # with nothing but text in between, after which the next one ends the run
 MADE_UP = 8  # interrupts, after which the next one does: what is taken back counts for no other limit
 _NOTHING_PENDING = "nothing is pending: go on, or end with a line that begins with `Answer:`"
 _ALL_ENDED = "the calls without an id have ended well"
@@ -67,9 +69,10 @@ class Monitor:
         self._run, self._engine, self._prompt, self._rules, self._inbox = run, engine, prompt, rules, inbox
         self._reader = CMLReader(rules.delimiters)
         self._transcript = Transcript()
-        self._calls = Calls(run, hold_writes=rules.hold_writes)
-        self._interrupts = Interrupts(run, self._calls, inbox, partial(interrupt, rules.delimiters))
-        self._ending = Ending(run, self._calls)
+        marks = rules.delimiters
+        self._calls = Calls(run, hold_writes=rules.hold_writes, end=(marks.end, marks.escaped(marks.end)))
+        self._interrupts = Interrupts(run, self._calls, inbox, partial(interrupt, marks))
+        self._ending = Ending(run, self._calls, inbox)
         self._generation: Generation
         self._phase: Phase = "starting"  # what the next read is counted as
         self._empty_traps = 0
@@ -83,6 +86,8 @@ class Monitor:
         self.spent.counts = self._generation.counts
         broken: ModelError | None = None
         try:
+            if self._interrupts.are_waiting:
+                self._inject(self._interrupts.take())
             while await self._step():
                 pass
         except ModelError as error:
@@ -129,7 +134,6 @@ class Monitor:
             match item:
                 case TextRead(text):
                     self._transcript.say(text)
-                    self._empty_traps = 0 if text.strip() else self._empty_traps
                 case CallRead() | CallBroken():
                     self._call(item)
                     await asyncio.sleep(0)  # an engine may have its text at once, and calls are to begin meanwhile
@@ -156,13 +160,14 @@ class Monitor:
 
     def _call(self, item: CallRead | CallBroken) -> None:
         self._transcript.border()
-        self._empty_traps = 0
-        shift = self._transcript.injected
+        before, shift = self._calls.count, self._transcript.injected
         span = Span(item.start + shift, item.end + shift)
         if isinstance(item, CallRead):
             complaint = self._calls.take(item.id, item.body, span)
         else:
             complaint = self._calls.refuse(item.id, item.why, span)
+        if self._calls.count > before:
+            self._empty_traps = 0
         if complaint is not None:
             self._interrupts.notice(complaint)
 
@@ -173,7 +178,9 @@ class Monitor:
         self.spent.traps += 1
         self._transcript.border()
         self._calls.release()
-        if not self._interrupts.may_come:
+        if self._interrupts.may_come:
+            self._empty_traps = 0
+        else:
             self._empty_traps += 1
             if self._empty_traps > EMPTY_TRAPS:
                 raise NoProgress("the model waits again and again, though nothing is pending")
@@ -197,7 +204,8 @@ class Monitor:
             return False
         self._calls.release()
         blocks = await self._wait() if self._interrupts.may_come else ""
-        if not blocks and not self._transcript.answer and not self._was_asked:
+        is_missing = not self._transcript.answer or self._transcript.is_overtaken
+        if not blocks and is_missing and not self._was_asked:
             self._was_asked = True
             self._interrupts.notice(_NO_ANSWER)
             blocks = self._interrupts.take()

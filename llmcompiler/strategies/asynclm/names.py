@@ -1,15 +1,16 @@
 """Names: the ids that a model gives its calls, and the ids that their tasks have.
 
 A model writes `$florist.phone` in arguments, or `${florist.phone}` within a text; the plan language wants `$3.phone`.
-`$$` is a dollar sign, as everywhere; so is one before any other word.
+`$$` is a dollar sign, as everywhere; so is one before any other word that is not in braces.
 """
 
 import re
 from collections.abc import Iterator
 
-from llmcompiler.plan.strings import PATH, read_path
+from llmcompiler.plan.strings import PATH, BadText, read_path
 from llmcompiler.plan.values import Ref, Value, joined
 
+FUTURE = re.compile(r"f\d+")
 NAME = re.compile(r"[^\W\d_]\w{0,63}")
 _DOLLAR = re.compile(rf"\$(?:(?P<dollar>\$)|(?P<bare>[^\W\d]\w*)|\{{(?P<braced>[^\W\d]\w*)(?P<path>{PATH})\}})?")
 _WHOLE = re.compile(rf"\$(?P<open>\{{)?(?P<name>[^\W\d]\w*)(?P<path>{PATH})(?(open)\}})")
@@ -47,14 +48,20 @@ class Names:
         """Return arguments with the ids of tasks in place of names, and other dollar signs as such."""
         return _DOLLAR.sub(self._dollar, text)
 
+    def unknown(self, text: str) -> str | None:
+        """Return a name that the arguments hold in braces though no call has it, None if there is none."""
+        braced = (found["braced"] for found in _DOLLAR.finditer(text))
+        return next((name for name in braced if name and name not in self._ids), None)
+
     def in_names(self, text: str) -> str:
         """Return what was said of tasks (`$3.phone`) in their names."""
         return _TASK.sub(self._named, text)
 
     def linked(self, value: Value) -> Value:
-        """Return literal arguments with the names in their texts as refs. Raises `BadText` for a private path.
+        """Return literal arguments with the names in their texts as refs.
 
         A text that is a ref and nothing else may hold a path without braces. Nothing but `$$` before a name is an escape.
+        Raises `BadText` for a private path, and for a future that is not there yet.
         """
         match value:
             case str():
@@ -72,15 +79,19 @@ class Names:
         parts: list[str | Ref] = []
         done = 0
         for found in _IN_TEXT.finditer(text):
-            id = self._ids.get(found["bare"] or found["braced"])
-            if id is not None:
-                escaped = found["dollar"]
-                parts += [
-                    text[done : found.start()],
-                    found[0][1:] if escaped else Ref(id, read_path(found["path"] or "")),
-                ]
+            name = found["bare"] or found["braced"]
+            if name in self._ids or FUTURE.fullmatch(name):
+                parts += [text[done : found.start()], self._meant(name, found)]
                 done = found.end()
         return joined([*parts, text[done:]])
+
+    def _meant(self, name: str, found: re.Match[str]) -> str | Ref:
+        if found["dollar"]:
+            return found[0][1:]
+        if name not in self._ids:
+            said, remedy = f"there is no call {name!r} so far", f"as mere text it is written $${name}"
+            raise BadText("unknown_reference", said, remedy)
+        return Ref(self._ids[name], read_path(found["path"] or ""))
 
     def _dollar(self, found: re.Match[str]) -> str:
         bare, braced = found["bare"], found["braced"]

@@ -58,8 +58,14 @@ class Session:
     async def interrupt(self, text: str, *, sender: str = "user") -> None:
         """Put a message into the model's text, at the next safe point; it wakes a model that waits.
 
-        sender: who says it, a name: the user, or another agent. Raises `UsageError` if the session has ended.
+        sender: who says it, a name: the user, or another agent. Raises `UsageError` if the session has ended, and on another
+        event loop than the session's, where it would wake nobody.
         """
+        if self._work is not None and self._work.get_loop() is not asyncio.get_running_loop():
+            raise UsageError(
+                "a session is interrupted on its own event loop; from another thread use "
+                "asyncio.run_coroutine_threadsafe(session.interrupt(...), loop)"
+            )
         if self._work is None or self._work.done():
             raise UsageError(
                 "only a session under way can be interrupted: `async with agent.session(question) as s: ...`"
@@ -67,11 +73,21 @@ class Session:
         self._inbox.put(text, sender)
 
     async def result(self) -> RunResult:
-        """Return the result once there is one. Raises `RunFailed` without an answer."""
+        """Return the result once there is one.
+
+        Raises `RunFailed` without an answer, `UsageError` if the session was left by an exception, which cancels its run.
+        """
         if self._work is None:
             raise UsageError("the session has not begun: `async with agent.session(question) as s: ...`")
         try:
             return await asyncio.shield(self._work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._work.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise UsageError(
+                "the session was left by an exception, so its run was cancelled and has no result"
+            ) from None
         finally:
             self._was_asked = self._work.done()
 

@@ -16,6 +16,7 @@ class Transcript:
         self.injected = 0
         self._pieces: list[str] = []
         self._stretches: list[list[str]] = [[]]
+        self._told = 0  # the stretch in which the runtime has put in something last
 
     @property
     def text(self) -> str:
@@ -35,12 +36,28 @@ class Transcript:
     @property
     def answer(self) -> str:
         """Return the answer, an empty text if there is none."""
-        stretches = [text for stretch in self._stretches if (text := "".join(stretch)).strip()]
-        for text in reversed(stretches):
+        return self._found[1]
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Return whether the model was told more behind its marked answer, and has said more since."""
+        at, _ = self._found
+        return at < self._told and any(
+            "".join(stretch).strip() for stretch in self._stretches[max(self._told, at + 1) :]
+        )
+
+    @property
+    def _found(self) -> tuple[int, str]:
+        """Return the answer, and in which stretch it is."""
+        last = len(self._stretches), ""
+        for at in reversed(range(len(self._stretches))):
+            text = "".join(self._stretches[at])
             marks = list(_ANSWER.finditer(text))
             if marks:
-                return text[marks[-1].end() :].strip(" \t\r\n*_")
-        return stretches[-1].strip() if stretches else ""
+                return at, text[marks[-1].end() :].strip(" \t\r\n*_")
+            if not last[1]:
+                last = at, text.strip()
+        return last
 
     def sampled(self, piece: str) -> None:
         """Add what the model wrote."""
@@ -58,6 +75,7 @@ class Transcript:
         """Add what the runtime puts in."""
         self._pieces.append(text)
         self.injected += len(text)
+        self._told = len(self._stretches) - 1
 
     def say(self, text: str) -> None:
         """Note plain text of the model."""

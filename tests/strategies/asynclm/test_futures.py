@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmcompiler import AsyncLM, Failed, RunFailed, RunResult, Skipped, Succeeded, ToolCall, UsageError, tool
-from llmcompiler.errors import ModelUnavailable, NoProgress
+from llmcompiler.errors import JoinError, ModelUnavailable, NoProgress
 from llmcompiler.models.model import Message, Prompt
 from llmcompiler.testing import Scripted, ScriptedModel, run_virtual
 from llmcompiler.testing.scripted import ScriptedReply
@@ -118,6 +118,54 @@ def test_waiting_for_nothing_is_told_and_ends_the_run_the_third_time() -> None:
     ran = called(calling(AWAIT), "done")
     assert "none of these is pending" in ran.told(2)[-1].text
     assert isinstance(called(calling(AWAIT), calling(AWAIT), calling(AWAIT)).failure, NoProgress)
+
+
+def test_a_reply_that_is_cut_is_as_far_as_it_came_a_partial_answer() -> None:
+    ran = called(Scripted(text="It is 555-4 and", finish="length"))
+    assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("It is 555-4 and", "partial", "cut")
+
+
+def test_an_empty_reply_is_asked_for_an_answer_once() -> None:
+    echoed = calling(call("echo", text="x"), per_chunk=0.1)
+    ran = called(echoed, "", "done")
+    assert ran.result.answer == "done"
+    assert ran.told(3)[-1].text == '@runtime: "your reply was empty: call a tool, or reply with the answer"'
+    assert isinstance(called(echoed, "", "").failure, JoinError)
+
+
+@pytest.mark.parametrize("arguments", ['{"futures": ["f1"', '{"futures": "$f1"}', '{"ids": ["${f1.phone}"]}', "f1, f9"])
+def test_futures_are_awaited_however_they_are_named(arguments: str) -> None:
+    ran = called(calling(FIND, ToolCall("w", "await_future", arguments)), "done")
+    assert ran.told(2)[2].text.splitlines()[0] == f"f1: {FOUND}"
+
+
+def test_what_is_awaited_stands_as_whole_json_in_the_transcript() -> None:
+    ran = called(calling(FIND, ToolCall("w", "await_future", '{"futures": ["f1"')), "done")
+    assert [each.arguments for each in ran.told(2)[0].calls] == ['{"name":"Rose"}', '{"futures": ["f1"]}']
+
+
+def test_awaiting_what_is_not_there_says_what_is() -> None:
+    ran = called(calling(FIND, call("await_future", futures=["f1", "f9"])), "done")
+    assert ran.told(2)[2].text.splitlines()[1:] == ["f9: there is no such call so far"]
+    ran = called(calling(FIND, call("await_future", futures=["f9"])), "I wait", "done")
+    assert "none of these is pending, f1 is" in ran.told(2)[2].text
+
+
+@pytest.mark.parametrize("arguments", ["{", '{"futures": []}', '{"futures": ["f1"]}'])
+def test_awaiting_nothing_again_and_again_ends_the_run(arguments: str) -> None:
+    waits = calling(ToolCall("", "await_future", arguments))
+    assert isinstance(called(waits, waits, waits).failure, NoProgress)
+
+
+@pytest.mark.parametrize("text", ["$f2", "$f2.phone", "see ${f2.phone}", "see $f2"])
+def test_a_future_that_is_not_there_yet_is_an_error_and_no_text(text: str) -> None:
+    ran = called(calling(call("echo", "a", text=text), call("echo", "b", text="x"), per_chunk=0.1), "done")
+    assert ran.told(2)[1].text.startswith("not run: \"there is no call 'f2' so far (as mere text it is written $$f2)")
+
+
+def test_a_future_as_mere_text_is_written_with_two_dollars() -> None:
+    ran = called(calling(call("echo", text="$$f9 and $$f1"), per_chunk=0.1), "done")
+    assert ran.told(2)[1].text == '"$f9 and $f1"'
 
 
 def test_a_stream_that_breaks_off_leaves_the_best_answer() -> None:

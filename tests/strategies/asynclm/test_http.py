@@ -125,6 +125,15 @@ def test_futures_are_native_calls_and_what_a_hosted_model_gets_by_itself(engine:
     assert 0 < (spent.counts.resent or 0) < (spent.counts.prefilled or 0)
 
 
+def test_a_native_call_that_cannot_run_is_answered_by_the_reason() -> None:
+    _, requests, _ = answered(
+        [Reply(tool_calls=[ToolCall("fnd", "{}", "c1"), ToolCall("find", "{", "c2")]), "none"], "futures"
+    )
+    wrong = [text for role, text in messages(requests[1]) if role == "tool"]
+    assert wrong[0].startswith("not run: \"there is no tool 'fnd'")
+    assert wrong[1].startswith('not run: "the arguments are no JSON object')
+
+
 @pytest.mark.parametrize("engine", ["chat", "completions"])
 def test_a_stream_that_breaks_off_leaves_the_best_answer(engine: str) -> None:
     broken = Reply(CALL + "word " * 20, timing=SLOW, fault=Cut(after_chunks=25))

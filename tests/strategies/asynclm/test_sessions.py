@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from llmcompiler import AsyncLM, Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
 from llmcompiler.errors import JoinError, NoProgress
@@ -105,6 +106,24 @@ def test_a_trap_with_nothing_pending_is_told_and_the_third_one_ends_the_run() ->
     assert len(session.injected) == 2
 
 
+@pytest.mark.parametrize("said", ["I wait. ", FLORIST])
+def test_neither_text_nor_the_same_call_again_is_progress_between_traps(said: str) -> None:
+    session = held([FLORIST + TRAP, *[said + TRAP] * 9], "Answer: best", limits=Limits(tasks=5))
+    assert (session.result.answer, session.result.stopped_by, len(session.injected)) == ("best", "no_progress", 3)
+
+
+def test_a_new_call_is_progress_between_traps() -> None:
+    called = [[f"[CALL] c{n} [HEAD] find('x', 0.1) [END]", "\n"] for n in range(4)]
+    session = held([part for pieces in called for part in (*pieces, *["hm "] * 3, TRAP)] + [ANSWER])
+    assert (session.result.answer, len(session.result.tasks)) == ("555-4", 4)
+
+
+@pytest.mark.parametrize("call", ["[CALL] 1 [HEAD] find('x') [END]\n", "[CALL] florist [HEAD] find('x') [END]\n"])
+def test_calls_that_no_id_serves_count_as_tasks(call: str) -> None:
+    session = held([FLORIST + TRAP, *[call] * 20], "Answer: best", limits=Limits(tasks=5))
+    assert (session.result.answer, session.result.stopped_by, len(session.result.tasks)) == ("best", "tasks", 1)
+
+
 def test_the_end_of_the_text_waits_for_what_is_pending_and_the_model_goes_on() -> None:
     session = held(FLORIST, ANSWER)
     assert session.result.answer == "555-4"
@@ -174,6 +193,7 @@ def test_of_calls_without_an_id_only_failures_are_told_and_the_run_waits_for_the
         pytest.param('find("x", nam="y")', "find has no argument 'nam'", id="unknown argument"),
         pytest.param('find("x", seconds="long")', "seconds", id="wrong type"),
         pytest.param("find($nobody)", "there is no call 'nobody' so far", id="unknown ref"),
+        pytest.param('find("x ${nobody.name}")', "no call 'nobody' so far", id="unknown ref in a text"),
         pytest.param("find($a)", "there is no call 'a' so far", id="its own result"),
         pytest.param('find("x") find("y")', "expected the end of the call", id="two calls"),
         pytest.param("find(1 + 2)", "computation", id="computation"),
@@ -186,6 +206,18 @@ def test_a_wrong_call_comes_back_with_what_is_wrong(body: str, said: str) -> Non
     assert session.injected[0].startswith('[INTR] a [HEAD] not run: "')
     assert said in session.injected[0]
     assert isinstance(session.outcome(1), Failed)
+
+
+def test_dollars_before_what_is_no_name_of_a_call_are_text() -> None:
+    session = held('[CALL] e [HEAD] echo("$5, $HOME, $${HOME}, ${1 + 1}") [END]', ANSWER)
+    assert session.outcome(1) == Succeeded("$5, $HOME, ${HOME}, ${1 + 1}")
+
+
+def test_an_end_in_a_string_is_an_error_that_says_how_to_write_it() -> None:
+    better = '[CALL] b [HEAD] echo("x \\u005bEND] y") [END]'
+    session = held(['[CALL] a [HEAD] echo("x [END] y") [END]\n', better], ANSWER)
+    assert "in a string \\u005bEND] is written \\\\u005bEND]" in session.injected[0]
+    assert session.outcome(2) == Succeeded("x [END] y")
 
 
 def test_an_open_call_at_the_end_is_told() -> None:
@@ -230,6 +262,19 @@ def test_a_text_without_an_answer_is_asked_for_one_once() -> None:
     assert session.result.answer == "555-4"
     assert "the answer is missing" in session.injected[1]
     assert isinstance(held("", "").failure, JoinError)
+
+
+def test_an_answer_that_results_overtake_is_asked_for_anew() -> None:
+    session = held([FLORIST, "Answer: not yet"], "It is 555-4.", ANSWER)
+    assert (session.result.answer, len(session.injected)) == ("555-4", 2)
+    assert "the answer is missing" in session.injected[1]
+    session = held([FLORIST, "Answer: 555-4"], "As I said.", "Indeed.")
+    assert session.result.answer == "555-4"
+
+
+def test_an_answer_into_which_a_result_comes_is_whole() -> None:
+    session = held([FLORIST, "Answer: call", *[" now"] * 12, "\n555-4"])
+    assert (len(session.injected), session.result.answer) == (1, f"call{' now' * 12}\n555-4")
 
 
 def test_without_its_mark_the_answer_is_the_last_stretch_of_text() -> None:
@@ -324,6 +369,21 @@ def test_leaving_a_session_waits_for_its_end_and_an_exception_cancels_it() -> No
     assert run_virtual(cancels()) == pytest.approx(1)
 
 
+def test_the_result_of_a_session_that_was_cancelled_is_an_error_and_cancels_nobody() -> None:
+    async def work() -> None:
+        session = AsyncLM(ScriptedEngine(["[CALL] s [HEAD] slow(50) [END]"]), TOOLS).session(QUESTION)
+        with pytest.raises(KeyError):
+            async with session:
+                waiter = asyncio.create_task(session.result())
+                await asyncio.sleep(1)
+                raise KeyError
+        for asked in (waiter, session.result()):
+            with pytest.raises(UsageError, match="left by an exception"):
+                await asked
+
+    run_virtual(work())
+
+
 def test_a_session_without_an_answer_raises_where_it_is_left() -> None:
     async def work() -> None:
         with pytest.raises(RunFailed):
@@ -383,11 +443,18 @@ def test_delimiters_that_cannot_be_kept_apart_are_refused(field: str, text: str,
         ({"trap": "none"}, "trap='none' must be one of 'any', 'all'"),
         ({"hold_writes": "yes"}, "hold_writes='yes' must be one of"),
         ({"engine": "chta"}, "did you mean chat"),
+        ({"delimiters": {"call": "<<call>>"}}, "must be a Delimiters"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         AsyncLM(ScriptedEngine([]), TOOLS, **options)
+
+
+def test_a_chat_model_that_cannot_call_tools_writes_its_calls_into_its_text() -> None:
+    model = FakeListChatModel(responses=[FLORIST + TRAP, ANSWER])
+    result = run_virtual(AsyncLM(model, TOOLS).arun(QUESTION))
+    assert (result.answer, len(result.tasks)) == ("555-4", 1)
 
 
 def test_expected_times_are_told_declared_or_learnt() -> None:
