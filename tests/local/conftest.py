@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.local.checkpoints import make_checkpoint
+from llmcompiler.testing.checkpoint import make_checkpoint
 
 
 @pytest.fixture(scope="session")

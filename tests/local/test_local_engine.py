@@ -17,8 +17,8 @@ from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Counts, Engine, Generation
 from llmcompiler.strategies.asynclm.local import LocalEngine
 from llmcompiler.strategies.run import Means, Run
+from llmcompiler.testing.checkpoint import make_checkpoint
 from llmcompiler.toolkit.registry import registry_of
-from tests.local.checkpoints import make_checkpoint
 
 DELIMITERS = ("[CALL]", "[HEAD]", "[END]", "[INTR]", "[TRAP]")
 PROMPT = Prompt((Message("user", "How high is K2?"),), purpose="agent")

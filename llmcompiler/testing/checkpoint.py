@@ -1,24 +1,28 @@
-"""Makes a checkpoint: a Llama of two layers with random weights, and a byte-level tokenizer trained on a few sentences."""
+"""A checkpoint for models in this process: a small Llama with random weights, and a byte-level tokenizer.
 
+Made here in about a second, with the extra `local` and no download. What it writes is noise; what that costs is real.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-TEXT = [
+_SENTENCES = [
     'Thought: I need both numbers first.\n1. search("Microsoft market cap")\n2. join()',
     "[CALL] florist [HEAD] search(query='flowers') [END] [INTR] florist [HEAD] tulips [END] [TRAP] [END]",
     "The heights of K2 and of Mount Everest in metres: 8611 and 8849.",
 ]
-TEMPLATE = (
+_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
 
-def make_tokenizer(special: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
+def make_tokenizer(special: Sequence[str] = ()) -> Any:
     """Return a tokenizer that knows every byte and some hundred pieces, and writes each of `special` as one token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -28,12 +32,18 @@ def make_tokenizer(special: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXT, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", chat_template=TEMPLATE)
+    tokenizer.train_from_iterator(_SENTENCES, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", chat_template=_TEMPLATE)
 
 
-def make_checkpoint(folder: Path, special: tuple[str, ...] = (), context: int = 4096) -> Path:
-    """Write a checkpoint into a folder; return the folder."""
+def make_checkpoint(folder: Path, special: Sequence[str] = (), context: int = 4096) -> Path:
+    """Write a checkpoint into a folder, the same each time; return the folder.
+
+    special: texts that the tokenizer writes as one token each. context: how many tokens the model reads.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     tokenizer = make_tokenizer(special)
     torch.manual_seed(5)
     config = LlamaConfig(
