@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llmcompiler.models.local.checkpoint import no_progress_bar
+
 _SENTENCES = [
     'Thought: I need both numbers first.\n1. search("Microsoft market cap")\n2. join()',
     "[CALL] florist [HEAD] search(query='flowers') [END] [INTR] florist [HEAD] tulips [END] [TRAP] [END]",
@@ -58,6 +60,7 @@ def make_checkpoint(folder: Path, special: Sequence[str] = (), context: int = 40
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    with no_progress_bar():
+        LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
