@@ -20,33 +20,40 @@ _TEMPLATE = (
 )
 
 
-def make_tokenizer(special: Sequence[str] = ()) -> Any:
-    """Return a tokenizer that knows every byte and some hundred pieces, and writes each of `special` as one token."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def make_tokenizer(special: Sequence[str] = (), texts: Sequence[str] = _SENTENCES, pieces: str | None = None) -> Any:
+    """Return a tokenizer that knows every byte, and writes each of `special` as one token.
+
+    It has learnt some hundred tokens of `texts`. With `pieces`, a pattern, every piece of `texts` is one token: what else it
+    is given it cuts at the same places, and further where it does not know a piece.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pieces is None)
+    if pieces is not None:
+        split = pre_tokenizers.Split(Regex(pieces), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, tokenizer.pre_tokenizer])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=400 if pieces is None else 100_000,
         special_tokens=["<eos>", *special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_SENTENCES, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", chat_template=_TEMPLATE)
 
 
-def make_checkpoint(folder: Path, special: Sequence[str] = (), context: int = 4096) -> Path:
+def make_checkpoint(folder: Path, tokenizer: Any = None, context: int = 4096) -> Path:
     """Write a checkpoint into a folder, the same each time; return the folder.
 
-    special: texts that the tokenizer writes as one token each. context: how many tokens the model reads.
+    tokenizer: one that was made here, that of `make_tokenizer()` unless said. context: how many tokens the model reads.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = make_tokenizer(special)
+    tokenizer = tokenizer or make_tokenizer()
     torch.manual_seed(5)
     config = LlamaConfig(
         vocab_size=len(tokenizer) + 8,  # as many have it: more rows than tokens

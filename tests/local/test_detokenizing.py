@@ -42,3 +42,10 @@ def test_the_cost_of_a_prefill_is_estimated_on_the_dear_side() -> None:
     cost.measured(100, 1.0)
     cost.measured(10, 0.5)  # a shorter one says less
     assert [cost.of(50), cost.of(100), cost.of(200)] == [0.5, 1.0, 4.0]
+
+
+def test_a_tokenizer_may_be_made_that_cuts_text_as_it_is_told() -> None:
+    told = make_tokenizer(texts=["the height of K2: 8611"], pieces=r" ?\w+|.")
+    pieces = ["the", " height", " of", " K2", ":", " 8611"]
+    assert [told.decode([token]) for token in told.encode("".join(pieces))] == pieces
+    assert told.decode(told.encode("K2 is Größe")) == "K2 is Größe"
