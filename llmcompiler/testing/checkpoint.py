@@ -9,6 +9,8 @@ from typing import Any
 
 from llmcompiler.models.local.checkpoint import no_progress_bar
 
+REPLY = "<|assistant|>"  # stands behind a prompt; the model goes on from there
+
 _SENTENCES = [
     'Thought: I need both numbers first.\n1. search("Microsoft market cap")\n2. join()',
     "[CALL] florist [HEAD] search(query='flowers') [END] [INTR] florist [HEAD] tulips [END] [TRAP] [END]",
@@ -16,7 +18,7 @@ _SENTENCES = [
 ]
 _TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    "{% if add_generation_prompt %}" + REPLY + "{% endif %}"
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 from llmcompiler import AsyncLM
 from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Message, Prompt
+from llmcompiler.testing.checkpoint import REPLY
 from llmcompiler.testing.forcing import Given, forced
 
 CALLS = " [CALL] k2 [HEAD] height('K2') [END] [CALL] everest [HEAD] height('Mount Everest') [END]"
@@ -23,7 +24,7 @@ async def height(of: str) -> int:
 
 def ideal(read: str) -> str:
     """Return what follows a text: both calls, then waits until both results are there, then the answer."""
-    _, is_prompt_read, text = read.partition("<|assistant|>")
+    _, is_prompt_read, text = read.partition(REPLY)
     if not is_prompt_read or "[CALL]" not in text:
         return CALLS + TRAP
     return TRAP if text.count("[INTR]") < 2 else f"\n{ANSWER}"
@@ -70,7 +71,7 @@ def test_the_local_engine_reads_the_prompt_and_each_interrupt_once(model, checkp
         return ideal(read)
 
     _, spent, given = session(model, "local", noting)
-    prompt = next(read for read in reads if read.endswith("<|assistant|>"))
+    prompt = next(read for read in reads if read.endswith(REPLY))
     interrupts = re.findall(r"\n(?:\[INTR\] .*\n)+", reads[-1].removeprefix(prompt))
     tokens = sum(len(checkpoint.encode(text)) for text in (prompt, *interrupts))
     assert "".join(interrupts).count("[INTR]") == 2

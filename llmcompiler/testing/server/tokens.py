@@ -8,7 +8,8 @@ English prose comes to about 4.5 characters a token and plans to about 3, near w
 
 import re
 
-_TOKEN = re.compile(r" ?[^\W\d_]{1,8}| ?\d{1,3}| ?[^\w\s]{1,4}| ?_+|\s{1,16}")
+PATTERN = r" ?[^\W\d_]{1,8}| ?\d{1,3}| ?[^\w\s]{1,4}| ?_+|\s{1,16}"
+_TOKEN = re.compile(PATTERN)
 
 
 def tokenize(text: str) -> list[str]:
