@@ -173,7 +173,9 @@ def demo(
 def bench(
     suite: Annotated[
         str,
-        typer.Argument(help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl; or fetch, for their data."),
+        typer.Argument(
+            help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm; or fetch, for their data."
+        ),
     ] = "overhead",
     strategies: Annotated[
         str | None, typer.Option("--strategies", help="Whom to compare: compiler,react,parallel_calls and so on.")
@@ -193,6 +195,9 @@ def bench(
         typer.Option(
             "--json", help="A file for the records, a line a question; a comparison goes on where it stopped."
         ),
+    ] = None,
+    ground: Annotated[
+        str | None, typer.Option("--ground", help="asynclm: where to measure, virtual,server (on real time).")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="overhead: counted runs of each measure.")] = 9,
     only: Annotated[
@@ -215,6 +220,9 @@ def bench(
         if suite == "overhead":
             command.measure_overhead(runs, only or (), file, out, err)
             return
+        if suite.partition(":")[0] == "asynclm":
+            measurement = command.measure_asynclm(suite, strategies, ground, count, data, file)
+            raise typer.Exit(1 if any(record.error for record in command.show_asynclm(measurement, out, err)) else 0)
         request = Request(
             suite=suite,
             contenders=command.contenders_named(suite, strategies),

@@ -1,10 +1,11 @@
-"""What `llmcompiler bench` does: the suite `overhead`, the comparisons, and `fetch`."""
+"""What `llmcompiler bench` does: the suite `overhead`, the comparisons, `asynclm`, and `fetch`."""
 
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,6 +20,10 @@ from llmcompiler.models.model import Model
 from llmcompiler.models.provider import model_of
 from llmcompiler.plan.diagnostics import did_you_mean
 
+if TYPE_CHECKING:
+    from llmcompiler.bench.asynclm import record as asynclm_record
+    from llmcompiler.bench.asynclm.measure import Measurement
+
 USUAL_MODEL = "openai:gpt-4.1-mini"  # as in the bundled configurations
 _USUAL = ("compiler", "react", "parallel_calls", "tree", "tree_parallel")
 
@@ -27,12 +32,12 @@ def contenders_named(suite: str, names: str | None) -> list[str]:
     """Return the contenders that a text names, with commas between them, or the usual ones of a suite."""
     if names is None:
         return [name for name in _USUAL if name in suite_of(suite).contenders]
-    return [name.strip() for name in names.split(",") if name.strip()]
+    return _names(names)
 
 
 def known_suite(name: str) -> str:
     """Return the name of a suite. Raises `UsageError` with the nearest names."""
-    known = [*SUITES, "overhead", "fetch"]
+    known = [*SUITES, "asynclm", "overhead", "fetch"]
     if name.partition(":")[0] not in known:
         raise UsageError(f"there is no suite {name!r}; {did_you_mean(name, known)}")
     return name
@@ -65,8 +70,8 @@ def measure_overhead(runs: int, only: Sequence[str], file: str | None, out: Cons
 def compare(request: Request, out: Console, err: Console) -> list[Record]:
     """Run a comparison, print its table, and return the records."""
     session = session_of(request)
-    _say_what_is_done(session, err)
-    with _kept(request, err), _progress(err) as begin:
+    _say_what_is_done(len(session.records), len(session.jobs), err)
+    with _kept(request.file, err), _progress(err) as begin:
         told = begin(session.suite.name, len(session.jobs))
         records = session.run(told)
     for table in report.as_tables(session.suite, records):
@@ -81,7 +86,7 @@ def compare(request: Request, out: Console, err: Console) -> list[Record]:
 def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record]:
     """Run a comparison under every profile and tool time, print the speed-ups, and return the records."""
     suite = suite_of(request.suite)
-    with _kept(request, err), _progress(err) as begin:
+    with _kept(request.file, err), _progress(err) as begin:
         told: list[Callable[[Record], None]] = []
 
         def begins(profile: str, tool_time: float, jobs: int) -> None:
@@ -104,21 +109,71 @@ def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record
     return records
 
 
+def measure_asynclm(
+    suite: str, modes: str | None, grounds: str | None, count: int | None, folder: str | None, file: str | None
+) -> "Measurement":
+    """Return what is to be measured of AsyncLM; texts name several with commas between them. Raises `UsageError`.
+
+    suite: `asynclm`, or `asynclm:` and the names of sets of workloads.
+    """
+    from llmcompiler.bench.asynclm import measure
+
+    usual = measure.Request()
+    request = measure.Request(
+        sets=_names(suite.partition(":")[2]) or usual.sets,
+        modes=_names(modes) or usual.modes,
+        grounds=_names(grounds) or usual.grounds,
+        count=count or usual.count,
+        folder=Path(folder) if folder else None,
+        file=Path(file) if file else None,
+    )
+    return measure.measurement_of(request)
+
+
+def show_asynclm(measurement: "Measurement", out: Console, err: Console) -> "list[asynclm_record.Record]":
+    """Run a measurement of AsyncLM, print its tables, and return the records."""
+    from llmcompiler.bench.asynclm import report
+
+    _say_what_is_done(len(measurement.done), sum(len(jobs) for _, jobs in measurement.left), err)
+    with _kept(measurement.request.file, err), _progress(err) as begin:
+        records = measurement.run(begin)
+    for name, title, table in report.tables(records):
+        out.print(Text(title, "bold"))
+        out.print(table, crop=False)
+        for line in report.cited(name):
+            out.print(Text(line, "dim"), width=report.WIDTH)
+        out.print()
+    for title, lines in report.sections(records):
+        out.print(Text(title, "bold"))
+        for line in lines:
+            out.print(Text(line), crop=False, soft_wrap=True)
+        out.print()
+    for line in report.notes(records):
+        out.print(Text(line, "dim"), width=report.WIDTH)
+    for record in [record for record in records if record.error][:5]:
+        err.print(Text(f"{record.contender} failed on {record.id}: {record.error}", "red"), soft_wrap=True)
+    return records
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 @contextmanager
-def _kept(request: Request, err: Console) -> Iterator[None]:
+def _kept(file: Path | None, err: Console) -> Iterator[None]:
     """Say what becomes of the answers so far when Ctrl-C ends a comparison."""
     try:
         yield
     except KeyboardInterrupt:
-        kept = f"stand in {request.file}; the same command goes on" if request.file else "are lost: --json keeps them"
+        kept = f"stand in {file}; the same command goes on" if file else "are lost: --json keeps them"
         err.print(Text(f"the answers so far {kept}", "dim"))
         raise
 
 
-def _say_what_is_done(session: Session, err: Console) -> None:
-    if session.records:
-        done = f"{len(session.records)} of {len(session.records) + len(session.jobs)} answers stand in the file already"
-        err.print(Text(f"{done}; name another file to ask anew", "dim"))
+def _say_what_is_done(done: int, left: int, err: Console) -> None:
+    if done:
+        said = f"{done} of {done + left} answers stand in the file already; name another file to ask anew"
+        err.print(Text(said, "dim"))
 
 
 def _say_what_failed(records: Sequence[Record], err: Console) -> None:
@@ -141,12 +196,12 @@ def fetch_data(folder: str | None, out: Console, err: Console) -> bool:
 
 
 @contextmanager
-def _progress(err: Console) -> Iterator[Callable[[str, int], Callable[[Record], None]]]:
+def _progress(err: Console) -> Iterator[Callable[[str, int], Callable[[object], None]]]:
     """Yield what begins a bar: a name and a number of runs give what is told each record."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
 
-        def begin(name: str, total: int) -> Callable[[Record], None]:
+        def begin(name: str, total: int) -> Callable[[object], None]:
             bar = progress.add_task(name, total=total)
             return lambda record: progress.advance(bar)
 

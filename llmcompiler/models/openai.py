@@ -88,10 +88,7 @@ class OpenAIModel:
 
     def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
         """Yield the reply; the last chunk carries usage if the server said it. Raises a `ModelError`."""
-        said: dict[str, Any] = {"messages": [_message(message) for message in prompt.messages]}
-        if prompt.tools:
-            said["tools"] = [function_of(spec) for spec in prompt.tools]
-        return self._reply("/chat/completions", said, prompt.stop)
+        return self._reply("/chat/completions", said_in(prompt), prompt.stop)
 
     def complete(self, text: str, stop: tuple[str, ...] = ()) -> AsyncIterator[Chunk]:
         """Yield how the model goes on with a text as it stands, by raw completions; otherwise as `stream`."""
@@ -168,6 +165,14 @@ class OpenAIModel:
         if stop:
             body["stop"] = list(stop)
         return {**body, **self._fields}
+
+
+def said_in(prompt: Prompt) -> dict[str, Any]:
+    """Return the messages and the tools of a prompt as chat completions take them."""
+    said: dict[str, Any] = {"messages": [_message(message) for message in prompt.messages]}
+    if prompt.tools:
+        said["tools"] = [function_of(spec) for spec in prompt.tools]
+    return said
 
 
 def function_of(spec: ToolSpec) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from llmcompiler.testing.server import Timing
 
 Trap: TypeAlias = Literal["any", "all"]
 
+_AT_ONCE = 1e-9  # seconds: sums of times that are equal may differ in their last bits
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -50,7 +52,7 @@ class Job:
     """What has to be done: the calls, in the order in which the model writes them, then an answer of so many tokens.
 
     trap_tokens: what the model writes when it can do nothing without a result: a trap, an await, a join; 0 if it just ends
-    its message. trap: the first result wakes it, or the last. refs: in Async and Async-Naive too a call names its inputs,
+    its message. named_tokens: beside them, for each call that it waits for. trap: the first result wakes it, or the last. refs: in Async and Async-Naive too a call names its inputs,
     so that it can be written before their results are there. waits: the model waits for the inputs of the next call; else
     it passes that over, and writes the first call that it can write.
 
@@ -61,6 +63,7 @@ class Job:
     answer_tokens: int = 0
     prompt_tokens: int = 0
     trap_tokens: int = 0
+    named_tokens: int = 0
     arrivals: tuple[Arrival, ...] = ()
     trap: Trap = "any"
     refs: bool = False
@@ -194,6 +197,9 @@ class _Simulation:
         while (call := self._writable()) is not None or self._held or self._ends:
             if call is not None:
                 self._write(call)
+            elif not self._held and not self._running():
+                self._answer_before_messages()
+                continue
             if call is None or self._mode.one_call:
                 self._end_message()
             elif self._mode.is_interrupted:
@@ -202,6 +208,11 @@ class _Simulation:
             raise ValueError(f"calls that can never be written: {[call.id for call in self._left]}")
         self._generate(self._job.answer_tokens)
         return self._spent
+
+    def _running(self) -> list[float]:
+        """Return when the calls end of which the model has not read the results."""
+        arrivals = {each.id for each in self._job.arrivals}
+        return [end for id, end in self._ends.items() if id not in arrivals]
 
     def _writable(self) -> Call | None:
         """Return the call that the model writes next, None if it can write none."""
@@ -232,9 +243,21 @@ class _Simulation:
         self._known |= self._futures
         self._futures.clear()
         if self._mode.one_call or self._writable() is None:
-            self._generate(self._job.trap_tokens)
+            self._generate(self._job.trap_tokens + self._job.named_tokens * len(self._running()))
             self._wait()
         self._inject()
+
+    def _answer_before_messages(self) -> None:
+        """Answer what was asked so far. A message that has come meanwhile is read; one that comes later is asked anew."""
+        self._generate(self._job.answer_tokens)
+        id, at = min(self._ends.items(), key=lambda message: message[1])
+        if at <= self._now + _AT_ONCE:
+            return self._inject()
+        self._spend(Prediction(waiting=at - self._now))
+        self._now, self._context = at, 0
+        del self._ends[id]
+        self._known.add(id)
+        return self._read(self._job.prompt_tokens + self._reading[id], is_first=True)
 
     def _wait(self) -> None:
         until = max(self._now, self._wakes_at())
@@ -244,16 +267,14 @@ class _Simulation:
     def _wakes_at(self) -> float:
         """Return when the model goes on: when its calls have ended, one or all; a message of the user wakes it as well."""
         arrivals = {each.id for each in self._job.arrivals}
-        calls = [end for id, end in self._ends.items() if id not in arrivals]
+        calls = self._running()
         messages = [at for id, at in self._ends.items() if id in arrivals]
-        if not calls:
-            return min(messages)
         waits_for_all = self._mode.waits_for_all or self._job.trap == "all"
         return min([max(calls) if waits_for_all else min(calls), *messages])
 
     def _inject(self) -> None:
         """Let the model read all that has ended. In a mode with messages that is the next request, come what may."""
-        ended = [id for id, end in self._ends.items() if end <= self._now]
+        ended = [id for id, end in self._ends.items() if end <= self._now + _AT_ONCE]
         if ended or not self._mode.is_interrupted:
             self._known.update(ended)
             for id in ended:

@@ -66,6 +66,11 @@ class Workload:
         return "\n".join(["Do each of these:", *(f"{number}. {text}" for number, text in enumerate(asked, 1))])
 
     @property
+    def is_interrupted(self) -> bool:
+        """Return whether a part comes later."""
+        return any(part.arrives for part in self.parts)
+
+    @property
     def tasks(self) -> list[Task]:
         """Return the right calls. A model that waits for results writes them `without_after`."""
         return [task for part in self.parts for task in part.tasks]
@@ -84,6 +89,12 @@ class Workload:
         made = [[call for call in calls if call.function in part.row.functions] for part in self.parts]
         is_all = sum(map(len, made)) == len(calls)
         return float(is_all and all(part.is_right(of) for part, of in zip(self.parts, made, strict=True)))
+
+    def from_part(self, first: int) -> "Workload":
+        """Return what is left when a session begins with part `first`, counted from 0; times count from then on."""
+        begins = self.parts[first].arrives
+        left = [replace(part, arrives=max(0.0, part.arrives - begins)) for part in self.parts[first:]]
+        return Workload(f"{self.id}/{first + 1}-", tuple(left))
 
     def apart(self) -> list[tuple[float, "Workload"]]:
         """Return each part as a workload of its own, with the seconds at which it comes."""

@@ -1,11 +1,11 @@
 """Record: what became of one question with one contender. A line of JSON each, appended as it happens."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from llmcompiler.bench.lines import append_line, read_lines
 from llmcompiler.errors import UsageError
 
 ORACLE = "oracle"
@@ -73,35 +73,21 @@ def key_of(setting: Setting, contender: str, id: str) -> Key:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Return the records of a file, which is made if there is none.
+    """Return the records of a file, see `read_lines`. Raises `UsageError` for a line that is no record."""
+    return [_read(data, where) for data, where in read_lines(path)]
 
-    A last line without its end, of a run that was interrupted while it wrote, is left out. Raises `UsageError` for a line
-    that is no record, and for a file that cannot be written.
-    """
+
+def _read(data: dict[str, Any], where: str) -> Record:
     try:
-        with path.open("a+", encoding="utf-8") as file:
-            file.seek(0)
-            *lines, rest = file.read().split("\n")
-        if rest:  # cut it off, so that the next record begins a line of its own
-            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot hold records: {error}") from error
-    return [_read(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _read(line: str, where: str) -> Record:
-    try:
-        data: dict[str, Any] = json.loads(line)
         known = {field.name for field in fields(Record)}
         return Record(**{name: data[name] for name in known - {"setting"}}, setting=Setting(**data["setting"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (TypeError, KeyError) as error:
         raise UsageError(f"{where} is no record of a comparison ({error!r}); name another file"[:400]) from error
 
 
 def append(path: Path, record: Record) -> None:
     """Add a record to a file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+    append_line(path, asdict(record))
 
 
 def of_setting(records: Iterable[Record], setting: Setting) -> Sequence[Record]:

@@ -27,15 +27,15 @@ def as_tables(suite: Suite, records: Sequence[Record]) -> "list[Table]":
     ]
 
 
-def fixed_table(labels: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> "Table":
+def fixed_table(labels: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1, gap: int = 2) -> "Table":
     """Return a table whose columns are as wide as what stands in them, however narrow the terminal is.
 
-    names: how many columns, from the left, hold names and no figures.
+    names: how many columns, from the left, hold names and no figures. gap: characters between columns.
     """
     from rich.table import Table
 
     widths = [max(len(row[place]) for row in (labels, *rows)) for place in range(len(labels))]
-    table = Table(box=None, padding=(0, 2, 0, 0), width=sum(widths) + 2 * len(widths))
+    table = Table(box=None, padding=(0, gap, 0, 0), width=sum(widths) + gap * len(widths))
     for place, label in enumerate(labels):
         table.add_column(label, justify="left" if place < names else "right", no_wrap=True, width=widths[place])
     for row in rows:

@@ -23,10 +23,11 @@ from llmcompiler.testing.server.replies import (
 )
 from llmcompiler.testing.server.requests import ChatRequest, RequestError, read_request
 from llmcompiler.testing.server.server import LoopbackServer
-from llmcompiler.testing.server.tokens import count_tokens, tokenize
+from llmcompiler.testing.server.tokens import LONGEST_SPACE, count_tokens, tokenize
 from llmcompiler.testing.server.wire import sse
 
 __all__ = [
+    "LONGEST_SPACE",
     "RequestError",
     "ChatRequest",
     "Cut",

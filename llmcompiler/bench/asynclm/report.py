@@ -1,0 +1,125 @@
+"""How a measurement is told: a table for each set of workloads and ground, and what follows from them."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from llmcompiler.bench.asynclm.curve import curve
+from llmcompiler.bench.asynclm.points import POINTS, speedup
+from llmcompiler.bench.asynclm.record import Record
+from llmcompiler.bench.asynclm.script import CONTENDERS
+from llmcompiler.bench.asynclm.summary import Loss, Row, lost, ordered_means, rows_of
+from llmcompiler.bench.comparing.report import fixed_table
+from llmcompiler.bench.table import machine
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WIDTH = 120
+_LABELS = ("cell", "mode", "right", "wall", "/sync", "/parallel", "predicted", "off", "in", "out", "requests")
+_TIMES = ("start", "write", "wait", "inject")
+
+
+def tables(records: Sequence[Record]) -> "Iterator[tuple[str, str, Table]]":
+    """Yield the name of a set, a title and a table for each ground and set: each mode in each cell."""
+    for ground in dict.fromkeys(record.ground for record in records):
+        for name in dict.fromkeys(record.set for record in records):
+            rows = rows_of(records, ground, name)
+            if rows:
+                title = f"{name}, {rows[0].count} workloads, {GROUND_TITLES[ground]}"
+                yield name, title, fixed_table([*_LABELS, *_TIMES], list(_cells(rows)), names=2, gap=1)
+
+
+GROUND_TITLES = {"virtual": "virtual time", "server": "loopback server, real time"}
+
+
+def _cells(rows: Sequence[Row]) -> Iterator[list[str]]:
+    before = ""
+    for row in rows:
+        yield [
+            "" if row.cell == before else row.cell,
+            row.contender,
+            f"{100 * row.right:.0f} %",
+            f"{row.seconds:.2f} s",
+            _times(row.over_sync),
+            _times(row.over_parallel),
+            f"{row.predicted:.2f} s",
+            f"{100 * row.off:+.1f} %",
+            f"{row.tokens_in:,.0f}",
+            f"{row.tokens_out:,.0f}",
+            f"{row.requests:.1f}",
+            *(f"{seconds:.2f}" for seconds in (row.starting, row.generating, row.waiting, row.injecting)),
+        ]
+        before = row.cell
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f} x"
+
+
+def cited(name: str) -> list[str]:
+    """Return the paper's points of a set, a line for each of its models."""
+    points = [point for point in POINTS if point.workload == name]
+    lines = []
+    for model in dict.fromkeys(point.model for point in points):
+        bars = [point for point in points if point.model == model]
+        told = (
+            f"{point.mode} {1000 * point.seconds:,.0f} ms"
+            + ("" if point.mode == "sync" else f" ({speedup(point):.2f} x{', ' + point.label if point.is_simulated else ''})")
+            for point in bars
+        )
+        lines.append(f"paper, {bars[0].figure}, {model}: {', '.join(told)}")
+    return lines
+
+
+def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
+    """Return what follows from the tables, each with its title: the curve, the orders, and where Async loses."""
+    sets = dict.fromkeys(record.set for record in records)
+    ground = records[0].ground
+    rows = [row for name in sets for row in rows_of(records, ground, name)]
+    title = f"speed-up of async over sync (o) and over sync_parallel (+), {GROUND_TITLES[ground]}; 1 + x (.)"
+    told = [(title, curve(rows)), ("orders of calls, mean wall of async on chains", order_lines(records))]
+    return [(title, lines) for title, lines in told if lines] + [("where async loses", losses(records))]
+
+
+def order_lines(records: Sequence[Record]) -> list[str]:
+    """Return what the order of calls is worth: mean walls of Async on virtual time, a line for each cell."""
+    return [
+        f"{cell:12} " + "  ".join(f"{order} {seconds:.3f} s" for order, seconds in by_order.items())
+        for cell, by_order in ordered_means(records).items()
+    ]
+
+
+def losses(records: Sequence[Record]) -> list[str]:
+    """Return where Async is slower than Sync-Parallel in the mean, and on how many workloads."""
+    found = lost(records)
+    return [_loss(each) for each in found] or ["async is slower than sync_parallel in no cell"]
+
+
+def _loss(loss: Loss) -> str:
+    return (
+        f"async loses to sync_parallel: {loss.ground}, {loss.set}, {loss.cell}: by {1000 * loss.seconds:.0f} ms in the mean; "
+        f"its control tokens take {1000 * loss.control:.0f} ms"
+    )
+
+
+def notes(records: Sequence[Record]) -> list[str]:
+    """Return the lines below all tables: what was measured, and how to read it."""
+    about = machine()
+    lines = [
+        f"an IDEAL model, which writes the right calls; real strategies and tools; Python {about['python']}, "
+        f"{about['cores']} cores",
+        "cell: per token / first token; wall, tokens: means a workload; /sync, /parallel: their mean wall over this one's; "
+        "predicted: by the latency model, off: by how much, of the means; in: without what was cached; start, write, wait, "
+        "inject: seconds to the first token, of writing, with nothing to write, of reading results and messages",
+        "sync and sync_parallel write the same text as async, but wait otherwise; in interrupts they, and the compiler, answer "
+        "one question after another",
+    ]
+    lines += [f"{name}: {CONTENDERS[name].what}" for name in dict.fromkeys(record.contender for record in records)]
+    for ground in dict.fromkeys(record.ground for record in records):
+        rows = [row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)]
+        worst = max(rows, key=lambda row: abs(row.off))
+        lines.append(
+            f"{GROUND_TITLES[ground]}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "
+            f"({worst.set}, {worst.cell}, {worst.contender})"
+        )
+    return lines

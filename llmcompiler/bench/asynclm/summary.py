@@ -1,0 +1,125 @@
+"""Summary: means of records, and what is compared with what. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from llmcompiler.bench.asynclm.latency import ASYNC, SYNC, SYNC_PARALLEL
+from llmcompiler.bench.asynclm.record import Record
+from llmcompiler.bench.asynclm.script import LONGEST_PATH, Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One mode in one cell of one set on one ground: means a workload, times in seconds.
+
+    right: the share of right answers. over_sync, over_parallel: the mean wall of that mode over this one's, on the
+    workloads that both have; None without it. off: the mean prediction over the mean wall, less 1.
+    """
+
+    set: str
+    cell: str
+    contender: str
+    count: int
+    right: float
+    seconds: float
+    over_sync: float | None
+    over_parallel: float | None
+    predicted: float
+    tokens_in: float
+    tokens_out: float
+    requests: float
+    starting: float
+    generating: float
+    waiting: float
+    injecting: float
+    tool_per_writing: float
+
+    @property
+    def off(self) -> float:
+        """Return by how much the prediction is off."""
+        return self.predicted / self.seconds - 1
+
+
+def rows_of(records: Sequence[Record], ground: str, name: str) -> list[Row]:
+    """Return the rows of one ground and set, cell by cell, in the order in which they appear."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if (record.ground, record.set, record.order) == (ground, name, LONGEST_PATH):
+            groups.setdefault((cell_of(record), record.contender), []).append(record)
+    cells = dict.fromkeys(cell for cell, _ in groups)
+    return [_row(cell, groups, contender) for cell in cells for of, contender in groups if of == cell]
+
+
+def cell_of(record: Record) -> str:
+    """Return the cell of a record, as it is told."""
+    return str(Cell(record.per_token_ms, record.first_token_ms))
+
+
+def _row(cell: str, groups: Mapping[tuple[str, str], Sequence[Record]], contender: str) -> Row:
+    group = groups[cell, contender]
+    over_sync, over_parallel = (_over(groups.get((cell, mode.name), ()), group) for mode in (SYNC, SYNC_PARALLEL))
+    return Row(
+        set=group[0].set,
+        cell=cell,
+        contender=contender,
+        count=len(group),
+        right=fmean(record.score for record in group),
+        over_sync=over_sync,
+        over_parallel=over_parallel,
+        seconds=fmean(record.seconds for record in group),
+        predicted=fmean(record.predicted for record in group),
+        tokens_in=fmean(record.tokens_in for record in group),
+        tokens_out=fmean(record.tokens_out for record in group),
+        requests=fmean(record.requests for record in group),
+        starting=fmean(record.starting for record in group),
+        generating=fmean(record.generating for record in group),
+        waiting=fmean(record.waiting for record in group),
+        injecting=fmean(record.injecting for record in group),
+        tool_per_writing=fmean(record.tool_per_writing for record in group),
+    )
+
+
+def _over(base: Sequence[Record], group: Sequence[Record]) -> float | None:
+    theirs = {record.id: record.seconds for record in base}
+    pairs = [(theirs[record.id], record.seconds) for record in group if record.id in theirs]
+    return sum(their for their, _ in pairs) / sum(our for _, our in pairs) if pairs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A cell in which Async is slower than Sync-Parallel: by how many seconds in the mean.
+
+    control: what it writes more than that, its traps, takes in seconds.
+    """
+
+    ground: str
+    set: str
+    cell: str
+    seconds: float
+    control: float
+
+
+def lost(records: Sequence[Record]) -> list[Loss]:
+    """Return the cells in which Async loses."""
+    found = []
+    for ground in dict.fromkeys(record.ground for record in records):
+        for name in dict.fromkeys(record.set for record in records):
+            rows = {(row.cell, row.contender): row for row in rows_of(records, ground, name)}
+            for (cell, contender), row in rows.items():
+                parallel = rows.get((cell, SYNC_PARALLEL.name))
+                if contender == ASYNC.name and parallel is not None and row.seconds > parallel.seconds:
+                    written = row.tokens_out - parallel.tokens_out
+                    control = written * row.generating / row.tokens_out
+                    found.append(Loss(ground, name, cell, row.seconds - parallel.seconds, control))
+    return found
+
+
+def ordered_means(records: Sequence[Record]) -> Mapping[str, Mapping[str, float]]:
+    """Return the mean wall of Async for each cell and order, where other orders were measured."""
+    sets = {record.set for record in records if record.order != LONGEST_PATH}
+    groups: dict[str, dict[str, list[float]]] = {}
+    for record in records:
+        if record.set in sets and record.contender == ASYNC.name and record.ground == "virtual":
+            groups.setdefault(cell_of(record), {}).setdefault(record.order, []).append(record.seconds)
+    return {cell: {order: fmean(walls) for order, walls in by.items()} for cell, by in groups.items()}
