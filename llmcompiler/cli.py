@@ -197,7 +197,11 @@ def bench(
         ),
     ] = None,
     ground: Annotated[
-        str | None, typer.Option("--ground", help="asynclm: where to measure, virtual,server (on real time).")
+        str | None,
+        typer.Option(
+            "--ground",
+            help="asynclm: where to measure: virtual,server (in real time), local (a model in this process).",
+        ),
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="overhead: counted runs of each measure.")] = 9,
     only: Annotated[

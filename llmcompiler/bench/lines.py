@@ -22,7 +22,9 @@ def read_lines(path: Path) -> list[tuple[dict[str, Any], str]]:
             path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot hold records: {error}") from error
-    return [(_object(line, f"{path}:{number}"), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return [
+        (_object(line, f"{path}:{number}"), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()
+    ]
 
 
 def append_line(path: Path, data: Mapping[str, Any]) -> None:

@@ -3,7 +3,8 @@
 Made here in about a second, with the extra `local` and no download. What it writes is noise; what that costs is real.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,22 @@ _TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}" + REPLY + "{% endif %}"
 )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute in one thread, as long as this is open.
+
+    A model as small as these gains nothing by more of them, and on a busy machine they wait for each other.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def make_tokenizer(special: Sequence[str] = (), texts: Sequence[str] = _SENTENCES, pieces: str | None = None) -> Any:

@@ -4,23 +4,24 @@ import gc
 
 import pytest
 
-from llmcompiler.testing.checkpoint import make_checkpoint
+from llmcompiler.testing.checkpoint import make_checkpoint, one_thread
 
 
 @pytest.fixture(scope="session", autouse=True)
-def torch():
-    """Import PyTorch and transformers, so that no other test pays for it.
+def imported():
+    """Import PyTorch and transformers here, at no other test's cost.
 
-    One thread: a model this small gains nothing by more, and they wait for each other on a busy machine. What was imported
-    is frozen: 300,000 objects that stay for good, at which every later collection would look for a quarter of a second.
+    What they consist of is frozen: 300,000 objects that stay for good, at which each later collection would look for a
+    quarter of a second.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
+    import transformers
 
-    torch.set_num_threads(1)
+    assert transformers.AutoModelForCausalLM
+    assert transformers.LlamaForCausalLM
     gc.collect()
     gc.freeze()
-    return torch
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

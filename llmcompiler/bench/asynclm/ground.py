@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
-from llmcompiler.bench.asynclm.script import Contender, Script
+from llmcompiler.bench.asynclm.script import Cell, Contender, Script
 from llmcompiler.models.model import Model
 from llmcompiler.strategies.asynclm.engine import Engine
 
@@ -19,11 +19,13 @@ T = TypeVar("T")
 class Costs:
     """What sessions cost on the model's side; times in seconds.
 
-    tokens_in: what it was sent, without what it had in its cache. starting: from a first request to its first token.
+    prompt_tokens: of the first request of each session, where a prompt takes its time for each token; else 0. tokens_in:
+    what it was sent, without what it had in its cache. starting: from a first request to its first token.
     generating: writing all tokens. injecting: reading results and messages, and the first tokens of the requests that takes.
     """
 
     requests: int = 0
+    prompt_tokens: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     starting: float = 0.0
@@ -58,6 +60,11 @@ class Ground(Protocol):
     name: str
     at_once: int
     limit: float
+
+    @property
+    def pace(self) -> Cell | None:
+        """Return how fast it is, None if it is as fast as it is told."""
+        ...
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns, on the clock of this ground."""

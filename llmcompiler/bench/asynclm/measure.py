@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmcompiler.bench.asynclm.ground import Ground
+from llmcompiler.bench.asynclm.in_process import in_process
 from llmcompiler.bench.asynclm.latency import ASYNC
 from llmcompiler.bench.asynclm.order import ORDERS
 from llmcompiler.bench.asynclm.playing import Job, Toolbox, play
 from llmcompiler.bench.asynclm.record import Record, append, read_records
-from llmcompiler.bench.asynclm.script import CONTENDERS, LONGEST_PATH, Cell, contenders_of
+from llmcompiler.bench.asynclm.script import CONTENDERS, LONGEST_PATH, OWN_PACE, Cell, contenders_of
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.virtual import VirtualTime
 from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 
-GROUNDS = ("virtual", "server")
+GROUNDS = ("virtual", "server", "local")
 COUNT = 10  # workloads of each set on virtual time, unless asked for
 SHARE_OF_SERVER = 5  # one in so many of them is played in real time
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
 CORNERS = tuple(cell for cell in CELLS if cell.per_token_ms in (5, 30))  # in real time
+_CELLS_OF = {"virtual": CELLS, "server": CORNERS, "local": (OWN_PACE,)}
 OTHER_ORDERS = ("longest_first", "random")
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
 
@@ -36,7 +38,7 @@ class Request:
 
     sets: Sequence[str] = tuple(WORKLOADS)
     modes: Sequence[str] = tuple(CONTENDERS)
-    grounds: Sequence[str] = GROUNDS
+    grounds: Sequence[str] = ("virtual", "server")  # what needs no extra
     count: int = COUNT
     folder: Path | None = None
     file: Path | None = None
@@ -93,14 +95,14 @@ def record_key(ground: str, job: Job) -> tuple[str, ...]:
 
 
 def _jobs(request: Request, ground: str) -> list[Job]:
-    """Return the jobs of a ground, workload by workload, modes in turn."""
+    """Return the jobs of a ground, workload by workload, modes in turn. A local model is offered no native calls."""
     is_virtual = ground == "virtual"
     count = request.count if is_virtual else max(1, request.count // SHARE_OF_SERVER)
-    contenders = contenders_of(request.modes)
+    contenders = [each for each in contenders_of(request.modes) if ground != "local" or each.wire != "native"]
     jobs = []
     for name in dict.fromkeys(request.sets):
         for workload in read_workloads(name, request.folder, count):
-            for cell in CELLS if is_virtual else CORNERS:
+            for cell in _CELLS_OF[ground]:
                 jobs += [Job(name, workload, contender, cell) for contender in contenders]
                 if is_virtual and name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
                     jobs += [Job(name, workload, CONTENDERS[ASYNC.name], cell, order) for order in OTHER_ORDERS]
@@ -112,7 +114,9 @@ def _ground(name: str, jobs: Sequence[Job]) -> Iterator[Ground]:
     if name == VirtualTime.name:
         yield VirtualTime()
         return
-    with served({key: script for job in jobs for key, script in job.sessions.items()}) as ground:
+    scripts = {key: script for job in jobs for key, script in job.sessions.items()}
+    workloads = {job.workload.id: job.workload for job in jobs}
+    with in_process(scripts.values(), workloads.values()) if name == "local" else served(scripts) as ground:
         yield ground
 
 

@@ -80,6 +80,7 @@ class Toolbox:
 
 async def play(job: Job, ground: Ground, toolbox: Toolbox) -> Record:
     """Return the record of a job. A mode that fails on it gives a record that says why."""
+    asked, job = job.cell, replace(job, cell=ground.pace or job.cell)
     course = _Course(job, ground, toolbox)
     now = asyncio.get_running_loop().time
     began, error = now(), None
@@ -90,15 +91,16 @@ async def play(job: Job, ground: Ground, toolbox: Toolbox) -> Record:
     seconds = now() - began
     course.close()
     costs = sum([await voice.costs() for voice in course.voices], Costs())
-    expected = predicted(job.workload, job.contender, job.cell, job.order)
+    prompt_tokens = costs.prompt_tokens // max(1, len(course.voices))
+    expected = predicted(job.workload, job.contender, job.cell, job.order, prompt_tokens)
     return Record(
         ground=ground.name,
         set=job.set,
         id=job.workload.id,
         contender=job.contender.name,
         order=job.order,
-        per_token_ms=job.cell.per_token_ms,
-        first_token_ms=job.cell.first_token_ms,
+        per_token_ms=asked.per_token_ms,
+        first_token_ms=asked.first_token_ms,
         score=0.0 if error else job.workload.score(course.calls),
         error=error,
         seconds=seconds,
@@ -169,7 +171,9 @@ class _Course:
         seat = self._seats[first]
         self.voices.append(seat.voice)
         parts = self._job.workload.parts
-        if not (self._job.workload.is_interrupted and isinstance(seat.agent, AsyncLM) and self._job.contender.takes_messages):
+        if not (
+            self._job.workload.is_interrupted and isinstance(seat.agent, AsyncLM) and self._job.contender.takes_messages
+        ):
             self._results.append(await seat.agent.arun(seat.workload.question))
             return first + 1 if self._job.workload.is_interrupted else len(parts)
         async with seat.agent.session(seat.workload.question) as session:

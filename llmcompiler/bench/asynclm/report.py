@@ -29,7 +29,8 @@ def tables(records: Sequence[Record]) -> "Iterator[tuple[str, str, Table]]":
                 yield name, title, fixed_table([*_LABELS, *_TIMES], list(_cells(rows)), names=2, gap=1)
 
 
-GROUND_TITLES = {"virtual": "virtual time", "server": "loopback server, real time"}
+IN_PROCESS = "a model in this process, random weights, forced tokens: the engine is measured, no model's skill"
+GROUND_TITLES = {"virtual": "virtual time", "server": "loopback server, real time", "local": IN_PROCESS}
 
 
 def _cells(rows: Sequence[Row]) -> Iterator[list[str]]:
@@ -64,7 +65,11 @@ def cited(name: str) -> list[str]:
         bars = [point for point in points if point.model == model]
         told = (
             f"{point.mode} {1000 * point.seconds:,.0f} ms"
-            + ("" if point.mode == "sync" else f" ({speedup(point):.2f} x{', ' + point.label if point.is_simulated else ''})")
+            + (
+                ""
+                if point.mode == "sync"
+                else f" ({speedup(point):.2f} x{', ' + point.label if point.is_simulated else ''})"
+            )
             for point in bars
         )
         lines.append(f"paper, {bars[0].figure}, {model}: {', '.join(told)}")
@@ -116,7 +121,9 @@ def notes(records: Sequence[Record]) -> list[str]:
     ]
     lines += [f"{name}: {CONTENDERS[name].what}" for name in dict.fromkeys(record.contender for record in records)]
     for ground in dict.fromkeys(record.ground for record in records):
-        rows = [row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)]
+        rows = [
+            row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)
+        ]
         worst = max(rows, key=lambda row: abs(row.off))
         lines.append(
             f"{GROUND_TITLES[ground]}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "

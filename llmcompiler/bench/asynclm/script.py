@@ -33,7 +33,6 @@ from llmcompiler.plan.values import Ref, substitute
 from llmcompiler.strategies.asynclm.cml import interrupt
 from llmcompiler.testing.server import LONGEST_SPACE, count_tokens, tokenize
 
-PER_READ_TOKEN = 0.0001  # seconds, for what is put in; the prompt is in the first token, what was read before is cached
 ANSWER = "The calls were made."
 LONGEST_PATH = "longest_path"
 
@@ -73,7 +72,9 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
             Contender(latency.SYNC_PARALLEL, "cml", "all calls that can be written, then a wait for all of them"),
             Contender(latency.ASYNC_NAIVE, "cml", "AsyncLM, engine chat: each interrupt is a new request", "any"),
             Contender(latency.ASYNC, "cml", "AsyncLM: interrupts go into a text whose prefix is cached", "any"),
-            Contender(ASYNC_REFS, "cml", "the same, with calls that name earlier ones before these have ended", "any", True),
+            Contender(
+                ASYNC_REFS, "cml", "the same, with calls that name earlier ones before these have ended", "any", True
+            ),
             Contender(latency.FUTURES, "native", "AsyncLM, engine futures: native calls, answered by futures"),
             Contender(latency.COMPILER, "plan", "LLMCompiler: one plan, one joiner"),
         )
@@ -91,19 +92,30 @@ def contenders_of(names: Sequence[str]) -> list[Contender]:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How fast a model is: milliseconds a token, and to the first token of a request."""
+    """How fast a model is: milliseconds a token, and to the first token of a request.
+
+    per_read_ms: for a token that is put in. per_resent_ms: for one that the model has read or written before.
+    """
 
     per_token_ms: float
     first_token_ms: float
+    per_read_ms: float = 0.1
+    per_resent_ms: float = 0.0
 
     def __str__(self) -> str:
+        if self == OWN_PACE:
+            return "own pace"
         return f"{self.per_token_ms:g}/{self.first_token_ms:g} ms"
 
     @property
     def pace(self) -> Pace:
         """Return the pace, whose first token comes beside the writing of it."""
         per_token = self.per_token_ms / 1000
-        return Pace(per_token, self.first_token_ms / 1000 - per_token, PER_READ_TOKEN)
+        first_token = self.first_token_ms / 1000 - per_token
+        return Pace(per_token, first_token, self.per_read_ms / 1000, self.per_resent_ms / 1000)
+
+
+OWN_PACE = Cell(0.0, 0.0)  # where a ground has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +138,9 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
     pace = cell.pace
     tasks = {task.id: task for task in workload.tasks}
     later = {id: id + 1 for id in tasks}  # places of lines that are not the first
-    read = 0 if contender.wire == "plan" else _RESULT_TOKENS  # a joiner's prompt is a new one, in its first token's time
+    read = (
+        0 if contender.wire == "plan" else _RESULT_TOKENS
+    )  # a joiner's prompt is a new one, in its first token's time
     calls = calls_of(workload, lambda task: len(_written(task, contender, later)), read)
     ordered = ORDERS[order](calls, pace.per_token)
     places = {call.id: place for place, call in enumerate(ordered, 1)}
@@ -147,11 +161,20 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
     return Script(_ideal(steps, contender), job, pace, contender.mode.keeps_cache)
 
 
-def predicted(workload: Workload, contender: Contender, cell: Cell, order: str = LONGEST_PATH) -> Prediction:
-    """Return what the latency model says of a workload; of one with messages, also for modes that take none."""
+def predicted(
+    workload: Workload, contender: Contender, cell: Cell, order: str = LONGEST_PATH, prompt_tokens: int = 0
+) -> Prediction:
+    """Return what the latency model says of a workload; of one with messages, also for modes that take none.
+
+    prompt_tokens: of a session, if they take their time for each token; else they are in the time to the first token.
+    """
+
+    def job_of(workload: Workload) -> Job:
+        return replace(script_of(workload, contender, cell, order).job, prompt_tokens=prompt_tokens)
+
     if contender.takes_messages or not workload.is_interrupted:
-        return latency.simulate(script_of(workload, contender, cell, order).job, cell.pace, contender.mode)
-    jobs = [(at, script_of(part, contender, cell, order).job) for at, part in workload.apart()]
+        return latency.simulate(job_of(workload), cell.pace, contender.mode)
+    jobs = [(at, job_of(part)) for at, part in workload.apart()]
     return latency.in_turn(jobs, cell.pace, contender.mode)
 
 

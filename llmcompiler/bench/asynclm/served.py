@@ -60,6 +60,7 @@ class Served:
     """A `Ground`. CML goes over chat, or over raw completions where what was read before is cached."""
 
     name = "server"
+    pace = None
     at_once = 6
     limit = 0.10
 

@@ -23,6 +23,7 @@ class VirtualTime:
     """A `Ground`. Async is played by an engine that keeps its text, all others by a model that is asked anew."""
 
     name = "virtual"
+    pace = None
     at_once = 1
     limit = 0.05
 
@@ -43,9 +44,7 @@ class VirtualVoice:
         self.speaker: Model | Engine
         if isinstance(script.ideal, CmlIdeal):
             is_live = script.keeps_cache
-            self.speaker = (
-                IdealEngine(script, self._costs) if is_live else ChatEngine(IdealModel(script, self._costs))
-            )
+            self.speaker = IdealEngine(script, self._costs) if is_live else ChatEngine(IdealModel(script, self._costs))
         else:
             self.speaker = IdealModel(script, self._costs)
 
