@@ -42,7 +42,7 @@ _CONTEXT = 65_536  # tokens
 _TEXT = 8_192  # tokens at most, of one text
 _TIMES = 5  # the pace is measured, at each length of the prompt
 _WRITTEN = 100  # words, each time
-_READ = 2_000  # words more in the long prompt than in the short one
+_READ = 1_000  # words more in the long prompt than in the short one
 
 
 @contextmanager
