@@ -225,6 +225,10 @@ def bench(
             command.measure_overhead(runs, only or (), file, out, err)
             return
         if suite.partition(":")[0] == "asynclm":
+            if model or base_url or profile or grid:
+                raise UsageError(
+                    "asynclm plays an ideal model at paces of its own: no --model, --base-url, --profile, --grid"
+                )
             measurement = command.measure_asynclm(suite, strategies, ground, count, data, file)
             raise typer.Exit(1 if any(record.error for record in command.show_asynclm(measurement, out, err)) else 0)
         request = Request(

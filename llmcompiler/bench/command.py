@@ -13,7 +13,7 @@ from rich.text import Text
 
 from llmcompiler.bench.comparing import grid, report
 from llmcompiler.bench.comparing.record import Record
-from llmcompiler.bench.comparing.session import Request, Session, session_of
+from llmcompiler.bench.comparing.session import Request, session_of
 from llmcompiler.bench.suites.catalogue import SUITES, suite_of
 from llmcompiler.errors import UsageError
 from llmcompiler.models.model import Model

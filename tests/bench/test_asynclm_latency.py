@@ -269,6 +269,27 @@ def test_a_message_of_the_user_ends_a_trap(trap: Trap) -> None:
     assert (told.wall, told.generated) == (510, 20 + (15 if trap == "any" else 10))
 
 
+def test_a_message_that_comes_after_the_answer_begins_a_session_of_its_own() -> None:
+    calls = (Call(1, 10, 20), Call(2, 10, 20, frozenset({-2})))
+    job = Job(calls, answer_tokens=5, prompt_tokens=7, arrivals=(Arrival(-2, 100, tokens=4),))
+    told = simulate(job, Pace(per_token=1.0, first_token=30.0), ASYNC)
+    assert told.wall == 100 + 30 + 10 + 20 + 5  # the first is answered at 65
+    assert (told.requests, told.starting, told.prefilled, told.resent) == (2, 60, 7 + 7 + 4, 0)
+
+
+def test_a_message_that_comes_during_the_answer_is_read_at_its_end() -> None:
+    calls = (Call(1, 10, 20), Call(2, 10, 20, frozenset({-2})))
+    told = simulate(Job(calls, answer_tokens=5, arrivals=(Arrival(-2, 32),)), MS, ASYNC)
+    assert (told.wall, told.requests) == (35 + 10 + 20 + 5, 1)
+
+
+def test_a_wait_may_name_the_calls_that_are_waited_for() -> None:
+    calls = (Call(1, 10, 100), Call(2, 10, 100), Call(3, 10, 100, frozenset({1})))
+    told = simulate(Job(calls, trap_tokens=2, named_tokens=4, trap="all"), MS, FUTURES)
+    assert told.generated == 30 + 2 + 3 * 4
+    assert simulate(Job(calls[:2], trap_tokens=2, named_tokens=4, trap="all"), MS, FUTURES).generated == 20 + 2 + 2 * 4
+
+
 def test_modes_that_wait_answer_one_question_after_another() -> None:
     jobs = [(at, Job((Call(1, 10, 100),))) for at in (0.0, 5.0, 300.0)]
     told = in_turn(jobs, MS, SYNC_PARALLEL)

@@ -4,7 +4,7 @@ A further ground, such as a model in this process, is a class with these methods
 says what the script's ideal model says (`script.ideal.goes_on(text)` for CML) at the script's pace or its own.
 """
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
@@ -55,11 +55,10 @@ class Voice(Protocol):
 
 
 class Ground(Protocol):
-    """A place to measure in. at_once: sessions side by side. limit: the most that a prediction may be off, as a share."""
+    """A place to measure in. at_once: jobs that are played side by side."""
 
     name: str
     at_once: int
-    limit: float
 
     @property
     def pace(self) -> Cell | None:
@@ -73,8 +72,3 @@ class Ground(Protocol):
     def voice(self, key: str, script: Script, contender: Contender) -> Voice:
         """Return who plays a script; `key` names the session."""
         ...
-
-
-def names_of(grounds: Sequence[Ground]) -> str:
-    """Return the names, for people."""
-    return ", ".join(ground.name for ground in grounds)

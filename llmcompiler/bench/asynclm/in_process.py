@@ -95,7 +95,6 @@ class InProcess:
 
     name = "local"
     at_once = 1
-    limit = 0.10
 
     def __init__(self, model: LocalModel, floor: "Floor") -> None:
         self.pace = OWN_PACE

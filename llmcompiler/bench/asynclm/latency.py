@@ -52,9 +52,13 @@ class Job:
     """What has to be done: the calls, in the order in which the model writes them, then an answer of so many tokens.
 
     trap_tokens: what the model writes when it can do nothing without a result: a trap, an await, a join; 0 if it just ends
-    its message. named_tokens: beside them, for each call that it waits for. trap: the first result wakes it, or the last. refs: in Async and Async-Naive too a call names its inputs,
-    so that it can be written before their results are there. waits: the model waits for the inputs of the next call; else
-    it passes that over, and writes the first call that it can write.
+    its message. named_tokens: beside them, for each call that it waits for. trap: the first result wakes it, or the last.
+    refs: in Async and Async-Naive too a call names its inputs, so that it can be written before their results are there.
+    waits: the model waits for the inputs of the next call; else it passes that over, and writes the first call that it can
+    write.
+
+    A model with nothing to do before the next message answers. A message that comes later than that answer begins a session
+    of its own, with a prompt of `prompt_tokens` and the message.
 
     Raises `ValueError` for ids that occur twice or do not occur at all.
     """

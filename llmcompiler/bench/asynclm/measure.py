@@ -1,32 +1,83 @@
 """A whole measurement as one command makes it: which jobs on which grounds, and their records as they come."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias, get_args
 
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.in_process import in_process
 from llmcompiler.bench.asynclm.latency import ASYNC
-from llmcompiler.bench.asynclm.order import ORDERS
-from llmcompiler.bench.asynclm.playing import Job, Toolbox, play
+from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, append, read_records
-from llmcompiler.bench.asynclm.script import CONTENDERS, LONGEST_PATH, OWN_PACE, Cell, contenders_of
+from llmcompiler.bench.asynclm.script import CONTENDERS, OWN_PACE, Cell, Wire, contenders_of
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.virtual import VirtualTime
 from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 
-GROUNDS = ("virtual", "server", "local")
-COUNT = 10  # workloads of each set on virtual time, unless asked for
-SHARE_OF_SERVER = 5  # one in so many of them is played in real time
+COUNT = 10  # workloads of each set, unless asked for
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
-CORNERS = tuple(cell for cell in CELLS if cell.per_token_ms in (5, 30))  # in real time
-_CELLS_OF = {"virtual": CELLS, "server": CORNERS, "local": (OWN_PACE,)}
 OTHER_ORDERS = ("longest_first", "random")
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
+_APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
+
+Opened: TypeAlias = AbstractContextManager[Ground]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
+
+    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`. wires: what can be
+    written there; contenders that write something else are left out.
+    """
+
+    title: str
+    opened: Callable[[Sequence[Job]], Opened]
+    cells: Sequence[Cell]
+    share: int = 1
+    orders: Sequence[str] = ()
+    wires: Collection[Wire] = get_args(Wire)
+
+    def jobs(self, request: "Request") -> Iterator[Job]:
+        """Yield the jobs, workload by workload, modes in turn."""
+        contenders = [contender for contender in contenders_of(request.modes) if contender.wire in self.wires]
+        for name in dict.fromkeys(request.sets):
+            for workload in read_workloads(name, request.folder, max(1, request.count // self.share)):
+                for cell in self.cells:
+                    yield from (Job(name, workload, each, cell) for each in contenders if each.fits(workload))
+                    if name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
+                        yield from (Job(name, workload, CONTENDERS[ASYNC.name], cell, order) for order in self.orders)
+
+
+def _served(jobs: Sequence[Job]) -> Opened:
+    return served({key: script for job in jobs for key, script in job.sessions.items()})
+
+
+def _in_process(jobs: Sequence[Job]) -> Opened:
+    return in_process([script for job in jobs for script in job.sessions.values()], [job.workload for job in jobs])
+
+
+PLACES: Mapping[str, Place] = MappingProxyType(
+    {
+        "virtual": Place("virtual time", lambda jobs: nullcontext(VirtualTime()), CELLS, orders=OTHER_ORDERS),
+        "server": Place(
+            "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
+        ),
+        "local": Place(
+            "a model in this process (random weights, forced tokens: the engine is measured, not a model's skill)",
+            _in_process,
+            [OWN_PACE],
+            share=5,
+            wires=("cml", "plan"),  # it is offered no native calls
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +121,7 @@ class Measurement:
                     append(self.request.file, record)
                 told(record)
 
-            with _ground(name, jobs) as ground:
+            with PLACES[name].opened(jobs) as ground:
                 _run(ground, jobs, toolbox, keep)
         return records
 
@@ -78,9 +129,9 @@ class Measurement:
 def measurement_of(request: Request) -> Measurement:
     """Return the measurement for a request. Raises `UsageError` for what is not known, and where data are missing."""
     for name in request.grounds:
-        if name not in GROUNDS:
-            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(GROUNDS))}")
-    wanted = {name: _jobs(request, name) for name in dict.fromkeys(request.grounds)}
+        if name not in PLACES:
+            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(PLACES))}")
+    wanted = {name: list(PLACES[name].jobs(request)) for name in dict.fromkeys(request.grounds)}
     keys = {record_key(name, job) for name, jobs in wanted.items() for job in jobs}
     kept = [record for record in (read_records(request.file) if request.file else []) if record.key in keys]
     done = {record.key: record for record in kept}
@@ -94,49 +145,23 @@ def record_key(ground: str, job: Job) -> tuple[str, ...]:
     return (ground, job.set, job.workload.id, job.contender.name, job.order, *cell)
 
 
-def _jobs(request: Request, ground: str) -> list[Job]:
-    """Return the jobs of a ground, workload by workload, modes in turn. A local model is offered no native calls."""
-    is_virtual = ground == "virtual"
-    count = request.count if is_virtual else max(1, request.count // SHARE_OF_SERVER)
-    contenders = [each for each in contenders_of(request.modes) if ground != "local" or each.wire != "native"]
-    jobs = []
-    for name in dict.fromkeys(request.sets):
-        for workload in read_workloads(name, request.folder, count):
-            for cell in _CELLS_OF[ground]:
-                jobs += [Job(name, workload, contender, cell) for contender in contenders]
-                if is_virtual and name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
-                    jobs += [Job(name, workload, CONTENDERS[ASYNC.name], cell, order) for order in OTHER_ORDERS]
-    return jobs
-
-
-@contextmanager
-def _ground(name: str, jobs: Sequence[Job]) -> Iterator[Ground]:
-    if name == VirtualTime.name:
-        yield VirtualTime()
-        return
-    scripts = {key: script for job in jobs for key, script in job.sessions.items()}
-    workloads = {job.workload.id: job.workload for job in jobs}
-    with in_process(scripts.values(), workloads.values()) if name == "local" else served(scripts) as ground:
-        yield ground
-
-
 def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
-    if ground.at_once == 1:
-        for job in jobs:
-            keep(ground.run(play(job, ground, toolbox)))
-    else:
-        ground.run(_side_by_side(ground, jobs, toolbox, keep))
+    if ground.at_once > 1:  # imports and connections belong to no mode
+        ground.run(_side_by_side([Course(job, ground, toolbox) for job in jobs[: ground.at_once]]))
+    for first in range(0, len(jobs), ground.at_once):
+        some = jobs[first : first + ground.at_once]
+        for record in ground.run(_side_by_side([Course(job, ground, toolbox) for job in some])):
+            keep(record)
 
 
-async def _side_by_side(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
-    """Do the jobs, the first one once more beforehand: imports and connections belong to no mode."""
-    await play(jobs[0], ground, toolbox)
-    waiting = iter(jobs)
-
-    async def work() -> None:
-        for job in waiting:
-            keep(await play(job, ground, toolbox))
-
+async def _side_by_side(courses: Sequence[Course]) -> list[Record]:
+    """Return the records of courses that are played at once; nothing else is done meanwhile."""
     async with asyncio.TaskGroup() as group:
-        for _ in range(ground.at_once):
-            group.create_task(work())
+        for place, course in enumerate(courses):
+            group.create_task(_after(place * _APART, course))
+    return [await course.record() for course in courses]
+
+
+async def _after(seconds: float, course: Course) -> None:
+    await asyncio.sleep(seconds)
+    await course.play()

@@ -71,78 +71,74 @@ class Toolbox:
         return [tool for part in workload.parts for tool in self._of_part(part, is_early)]
 
     def _of_part(self, part: Part, is_early: bool) -> list[Tool[..., Any]]:
-        key = (part.row.id, part.is_chain, is_early)
+        key = (part.row.id, part.is_chain, is_early)  # functions of a chain have one more argument
         if key not in self._made:
-            effect = None if is_early else Effect.WRITE
-            self._made[key] = [_timed(tool, effect or tool.spec.effect) for tool in tools_of(part.row)]
+            made = map(_timed, tools_of(part.row)) if is_early else map(_with_effects, self._of_part(part, True))
+            self._made[key] = list(made)
         return self._made[key]
 
 
-async def play(job: Job, ground: Ground, toolbox: Toolbox) -> Record:
-    """Return the record of a job. A mode that fails on it gives a record that says why."""
-    asked, job = job.cell, replace(job, cell=ground.pace or job.cell)
-    course = _Course(job, ground, toolbox)
-    now = asyncio.get_running_loop().time
-    began, error = now(), None
-    try:
-        await course.run(began)
-    except LLMCompilerError as failure:
-        error = f"{type(failure).__name__}: {failure}"[:1000]
-    seconds = now() - began
-    course.close()
-    costs = sum([await voice.costs() for voice in course.voices], Costs())
-    prompt_tokens = costs.prompt_tokens // max(1, len(course.voices))
-    expected = predicted(job.workload, job.contender, job.cell, job.order, prompt_tokens)
-    return Record(
-        ground=ground.name,
-        set=job.set,
-        id=job.workload.id,
-        contender=job.contender.name,
-        order=job.order,
-        per_token_ms=asked.per_token_ms,
-        first_token_ms=asked.first_token_ms,
-        score=0.0 if error else job.workload.score(course.calls),
-        error=error,
-        seconds=seconds,
-        predicted=expected.wall,
-        requests=costs.requests,
-        tokens_in=costs.tokens_in,
-        tokens_out=costs.tokens_out,
-        starting=costs.starting,
-        generating=costs.generating,
-        injecting=costs.injecting,
-        waiting=max(0.0, seconds - costs.busy),
-        tool_per_writing=tool_per_writing(job),
-    )
+def _with_effects(tool: Tool[..., Any]) -> Tool[..., Any]:
+    return Tool(tool.function, replace(tool.spec, effect=Effect.WRITE), wait=tool.wait)
 
 
-def tool_per_writing(job: Job) -> float:
-    """Return the mean time of the job's tools over that of writing its calls."""
-    script = script_of(job.workload, job.contender, job.cell, job.order)
-    return seconds_per_writing(script.job.calls, script.pace)
-
-
-@dataclass(slots=True)
-class _Seat:
-    """An agent that is ready for the session that begins with one part."""
-
-    workload: Workload
-    voice: Voice
-    agent: Agent
-
-
-class _Course:
-    """The sessions that a job takes."""
+class Course:
+    """A job that is ready to be played, once: agents and tools are made, so that playing is nothing else."""
 
     def __init__(self, job: Job, ground: Ground, toolbox: Toolbox) -> None:
-        self.voices: list[Voice] = []  # of those that were held
-        self._job = job
+        self._asked = job.cell
+        self.job = job = replace(job, cell=ground.pace or job.cell)
+        self._ground = ground
+        self._seconds = 0.0
+        self._error: str | None = None
         self._results: list[RunResult] = []
-        self._seats = {}
+        self._held: list[Voice] = []
+        self._seats: dict[int, _Seat] = {}
         for first, workload in job.beginnings().items():
             voice = ground.voice(job.session_key(first), job.script(first, workload), job.contender)
             tools = toolbox.tools(workload, is_early=job.contender.mode.is_early)
             self._seats[first] = _Seat(workload, voice, agent_of(job.contender, voice, tools))
+
+    async def play(self) -> None:
+        """Hold all sessions, each when its first question comes, or when the one before has ended."""
+        now = asyncio.get_running_loop().time
+        began, first = now(), 0
+        try:
+            while first < len(self.job.workload.parts):
+                await _until(began + self.job.workload.parts[first].arrives)
+                first = await self._hold(first, began)
+        except LLMCompilerError as failure:
+            self._error = f"{type(failure).__name__}: {failure}"[:1000]
+        finally:
+            self._seconds = now() - began
+            for seat in self._seats.values():
+                seat.agent.close()
+
+    async def record(self) -> Record:
+        """Return the record of what was played. A mode that has failed gives one that says why."""
+        job, costs = self.job, sum([await voice.costs() for voice in self._held], Costs())
+        prompt_tokens = costs.prompt_tokens // max(1, len(self._held))
+        return Record(
+            ground=self._ground.name,
+            set=job.set,
+            id=job.workload.id,
+            contender=job.contender.name,
+            order=job.order,
+            per_token_ms=self._asked.per_token_ms,
+            first_token_ms=self._asked.first_token_ms,
+            score=0.0 if self._error else job.workload.score(self.calls),
+            error=self._error,
+            seconds=self._seconds,
+            predicted=predicted(job.workload, job.contender, job.cell, job.order, prompt_tokens).wall,
+            requests=costs.requests,
+            tokens_in=costs.tokens_in,
+            tokens_out=costs.tokens_out,
+            starting=costs.starting,
+            generating=costs.generating,
+            injecting=costs.injecting,
+            waiting=max(0.0, self._seconds - costs.busy),
+            tool_per_writing=tool_per_writing(job),
+        )
 
     @property
     def calls(self) -> list[Call]:
@@ -154,36 +150,40 @@ class _Course:
             if record.arguments is not None
         ]
 
-    async def run(self, began: float) -> None:
-        """Hold all sessions, each when its first question comes, or when the one before has ended."""
-        first = 0
-        while first < len(self._job.workload.parts):
-            await _until(began + self._job.workload.parts[first].arrives)
-            first = await self._hold(first, began)
-
-    def close(self) -> None:
-        """Release what the agents hold."""
-        for seat in self._seats.values():
-            seat.agent.close()
-
     async def _hold(self, first: int, began: float) -> int:
         """Hold the session that begins with a part; return the first part that came too late for it."""
-        seat = self._seats[first]
-        self.voices.append(seat.voice)
-        parts = self._job.workload.parts
-        if not (
-            self._job.workload.is_interrupted and isinstance(seat.agent, AsyncLM) and self._job.contender.takes_messages
-        ):
+        seat, parts = self._seats[first], self.job.workload.parts
+        self._held.append(seat.voice)
+        if not (self.job.workload.is_interrupted and self.job.contender.takes_messages):
             self._results.append(await seat.agent.arun(seat.workload.question))
-            return first + 1 if self._job.workload.is_interrupted else len(parts)
+            return first + 1 if self.job.workload.is_interrupted else len(parts)
+        assert isinstance(seat.agent, AsyncLM)
+        following = first + 1
         async with seat.agent.session(seat.workload.question) as session:
             ending = asyncio.ensure_future(session.result())
-            following = first + 1
             while following < len(parts) and await _comes_before(ending, began + parts[following].arrives):
-                await session.interrupt(parts[following].row.question)
+                try:
+                    await session.interrupt(parts[following].row.question)
+                except UsageError:  # it has ended at this very moment
+                    break
                 following += 1
             self._results.append(await ending)
         return following
+
+
+@dataclass(slots=True)
+class _Seat:
+    """An agent that is ready for the session that begins with one part."""
+
+    workload: Workload
+    voice: Voice
+    agent: Agent
+
+
+def tool_per_writing(job: Job) -> float:
+    """Return the mean time of the job's tools over that of writing its calls."""
+    script = script_of(job.workload, job.contender, job.cell, job.order)
+    return seconds_per_writing(script.job.calls, script.pace)
 
 
 async def _until(time: float) -> None:
@@ -204,7 +204,7 @@ def agent_of(contender: Contender, voice: Voice, tools: Sequence[Tool[..., Any]]
     return AsyncLM(speaker, tools, engine="futures" if contender.wire == "native" else "auto", trap=contender.trap)
 
 
-def _timed(made_up: Tool[..., Any], effect: Effect) -> Tool[..., Any]:
+def _timed(made_up: Tool[..., Any]) -> Tool[..., Any]:
     seconds = seconds_of(made_up.spec.name)
 
     async def work(**arguments: Any) -> Any:
@@ -213,5 +213,5 @@ def _timed(made_up: Tool[..., Any], effect: Effect) -> Tool[..., Any]:
         await _until(ends)
         return value
 
-    spec = replace(made_up.spec, effect=effect, policy=replace(made_up.spec.policy, expected=seconds))
+    spec = replace(made_up.spec, policy=replace(made_up.spec.policy, expected=seconds))
     return Tool(work, spec, wait=made_up.wait)

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from llmcompiler.bench.asynclm.curve import curve
+from llmcompiler.bench.asynclm.latency import ASYNC, COMPILER, FUTURES, SYNC, SYNC_PARALLEL
+from llmcompiler.bench.asynclm.measure import PLACES
 from llmcompiler.bench.asynclm.points import POINTS, speedup
 from llmcompiler.bench.asynclm.record import Record
 from llmcompiler.bench.asynclm.script import CONTENDERS
-from llmcompiler.bench.asynclm.summary import Loss, Row, lost, ordered_means, rows_of
+from llmcompiler.bench.asynclm.summary import Loss, Row, losses, ordered_means, rows_of
 from llmcompiler.bench.comparing.report import fixed_table
 from llmcompiler.bench.table import machine
 
@@ -25,12 +27,8 @@ def tables(records: Sequence[Record]) -> "Iterator[tuple[str, str, Table]]":
         for name in dict.fromkeys(record.set for record in records):
             rows = rows_of(records, ground, name)
             if rows:
-                title = f"{name}, {rows[0].count} workloads, {GROUND_TITLES[ground]}"
+                title = f"{name}, {rows[0].count} workloads, {PLACES[ground].title}"
                 yield name, title, fixed_table([*_LABELS, *_TIMES], list(_cells(rows)), names=2, gap=1)
-
-
-IN_PROCESS = "a model in this process, random weights, forced tokens: the engine is measured, no model's skill"
-GROUND_TITLES = {"virtual": "virtual time", "server": "loopback server, real time", "local": IN_PROCESS}
 
 
 def _cells(rows: Sequence[Row]) -> Iterator[list[str]]:
@@ -81,9 +79,13 @@ def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     sets = dict.fromkeys(record.set for record in records)
     ground = records[0].ground
     rows = [row for name in sets for row in rows_of(records, ground, name)]
-    title = f"speed-up of async over sync (o) and over sync_parallel (+), {GROUND_TITLES[ground]}; 1 + x (.)"
-    told = [(title, curve(rows)), ("orders of calls, mean wall of async on chains", order_lines(records))]
-    return [(title, lines) for title, lines in told if lines] + [("where async loses", losses(records))]
+    title = f"speed-up of async over sync (o) and over sync_parallel (+), {PLACES[ground].title}; 1 + x (.)"
+    told = [
+        (title, curve(rows)),
+        ("orders of calls, mean wall of async on chains", order_lines(records)),
+        (f"where it loses, {PLACES[ground].title}", loss_lines(records, ground)),
+    ]
+    return [(title, lines) for title, lines in told if lines]
 
 
 def order_lines(records: Sequence[Record]) -> list[str]:
@@ -94,17 +96,22 @@ def order_lines(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def losses(records: Sequence[Record]) -> list[str]:
-    """Return where Async is slower than Sync-Parallel in the mean, and on how many workloads."""
-    found = lost(records)
-    return [_loss(each) for each in found] or ["async is slower than sync_parallel in no cell"]
+def loss_lines(records: Sequence[Record], ground: str) -> list[str]:
+    """Return where modes are slower than Sync-Parallel, and Async than others, in the mean; a line for each pair."""
+    contenders = dict.fromkeys(record.contender for record in records)
+    pairs = [(name, SYNC_PARALLEL.name) for name in contenders if name not in (SYNC.name, SYNC_PARALLEL.name)]
+    pairs += [(ASYNC.name, other.name) for other in (FUTURES, COMPILER)]
+    return [line for pair in pairs if (line := _loss_line(*losses(records, ground, *pair), *pair))]
 
 
-def _loss(loss: Loss) -> str:
-    return (
-        f"async loses to sync_parallel: {loss.ground}, {loss.set}, {loss.cell}: by {1000 * loss.seconds:.0f} ms in the mean; "
-        f"its control tokens take {1000 * loss.control:.0f} ms"
+def _loss_line(found: Sequence[Loss], count: int, contender: str, to: str) -> str:
+    if not count:
+        return ""
+    told = "; ".join(
+        f"{each.set} {each.cell} by {1000 * each.seconds:.0f} ms, control tokens {1000 * each.control:.0f} ms"
+        for each in found
     )
+    return f"{contender} is slower than {to} in {len(found)} of {count} cells" + (f": {told}" if told else "")
 
 
 def notes(records: Sequence[Record]) -> list[str]:
@@ -116,8 +123,8 @@ def notes(records: Sequence[Record]) -> list[str]:
         "cell: per token / first token; wall, tokens: means a workload; /sync, /parallel: their mean wall over this one's; "
         "predicted: by the latency model, off: by how much, of the means; in: without what was cached; start, write, wait, "
         "inject: seconds to the first token, of writing, with nothing to write, of reading results and messages",
-        "sync and sync_parallel write the same text as async, but wait otherwise; in interrupts they, and the compiler, answer "
-        "one question after another",
+        "sync and sync_parallel write the same calls as async, and wait otherwise; in interrupts they, and the compiler, "
+        "answer one question after another",
     ]
     lines += [f"{name}: {CONTENDERS[name].what}" for name in dict.fromkeys(record.contender for record in records)]
     for ground in dict.fromkeys(record.ground for record in records):
@@ -126,7 +133,7 @@ def notes(records: Sequence[Record]) -> list[str]:
         ]
         worst = max(rows, key=lambda row: abs(row.off))
         lines.append(
-            f"{GROUND_TITLES[ground]}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "
+            f"{PLACES[ground].title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "
             f"({worst.set}, {worst.cell}, {worst.contender})"
         )
     return lines

@@ -62,6 +62,10 @@ class Contender:
         """Return whether the user may interrupt, else a further question waits until the one before is answered."""
         return not self.mode.waits_for_all
 
+    def fits(self, workload: Workload) -> bool:
+        """Return whether it differs from the others there: refs between calls need a chain."""
+        return not self.refs or any(part.is_chain for part in workload.parts)
+
 
 ASYNC_REFS = replace(latency.ASYNC, name="async_refs")
 CONTENDERS: Mapping[str, Contender] = MappingProxyType(

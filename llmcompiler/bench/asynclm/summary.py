@@ -88,31 +88,29 @@ def _over(base: Sequence[Record], group: Sequence[Record]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A cell in which Async is slower than Sync-Parallel: by how many seconds in the mean.
+    """A cell in which one mode is slower than another: by how many seconds in the mean.
 
-    control: what it writes more than that, its traps, takes in seconds.
+    control: how long the tokens take to write that it writes beyond the other, such as its traps; less than 0 if fewer.
     """
 
-    ground: str
     set: str
     cell: str
     seconds: float
     control: float
 
 
-def lost(records: Sequence[Record]) -> list[Loss]:
-    """Return the cells in which Async loses."""
-    found = []
-    for ground in dict.fromkeys(record.ground for record in records):
-        for name in dict.fromkeys(record.set for record in records):
-            rows = {(row.cell, row.contender): row for row in rows_of(records, ground, name)}
-            for (cell, contender), row in rows.items():
-                parallel = rows.get((cell, SYNC_PARALLEL.name))
-                if contender == ASYNC.name and parallel is not None and row.seconds > parallel.seconds:
-                    written = row.tokens_out - parallel.tokens_out
-                    control = written * row.generating / row.tokens_out
-                    found.append(Loss(ground, name, cell, row.seconds - parallel.seconds, control))
-    return found
+def losses(records: Sequence[Record], ground: str, contender: str, to: str) -> tuple[list[Loss], int]:
+    """Return the cells of a ground in which a mode is slower than another, and in how many the two were measured."""
+    found, count = list[Loss](), 0
+    for name in dict.fromkeys(record.set for record in records):
+        rows = {(row.cell, row.contender): row for row in rows_of(records, ground, name)}
+        for row in [row for row in rows.values() if row.contender == contender]:
+            other = rows.get((row.cell, to))
+            count += other is not None
+            if other is not None and row.seconds > other.seconds:
+                control = (row.tokens_out - other.tokens_out) * row.generating / row.tokens_out
+                found.append(Loss(name, row.cell, row.seconds - other.seconds, control))
+    return found, count
 
 
 def ordered_means(records: Sequence[Record]) -> Mapping[str, Mapping[str, float]]:

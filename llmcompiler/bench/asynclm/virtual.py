@@ -25,7 +25,6 @@ class VirtualTime:
     name = "virtual"
     pace = None
     at_once = 1
-    limit = 0.05
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns, on a virtual loop of its own."""
@@ -133,7 +132,8 @@ class IdealGeneration:
     def __init__(self, script: Script, costs: Costs, prompt: Prompt, run: Run) -> None:
         self.counts = Counts(requests=1, prefilled=sum(count_tokens(message.text) for message in prompt.messages))
         self.finish: str | None = None
-        self._script, self._costs, self._prompt, self._run = script, costs, prompt, run
+        self._script, self._costs, self._run, self._purpose = script, costs, run, prompt.purpose
+        self._is_over = False
         self._text = ""
         self._following: list[str] | None = None  # None: it has to read first
         self._unread = 0
@@ -168,9 +168,9 @@ class IdealGeneration:
 
     async def stop(self) -> None:
         """Tell the run what it has used."""
-        if self._prompt is not None:
-            self._run.count(self._prompt.purpose, Usage(1, self.counts.prefilled, self.counts.generated, 0))
-            self._prompt = None
+        if not self._is_over:
+            self._is_over = True
+            self._run.count(self._purpose, Usage(1, self.counts.prefilled, self.counts.generated, 0))
 
     async def _prefill(self) -> None:
         pace, ideal = self._script.pace, self._script.ideal

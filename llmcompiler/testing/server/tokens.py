@@ -20,7 +20,7 @@ def tokenize(text: str) -> list[str]:
 
 def count_tokens(text: str) -> int:
     """Return how many tokens `text` has."""
-    return sum(1 for _ in _TOKEN.finditer(text))
+    return len(_TOKEN.findall(text))
 
 
 def first_tokens(text: str, limit: int) -> str:
