@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Costs:
     """What sessions cost on the model's side; times in seconds.
 
-    prompt_tokens: of the first request of each session, where a prompt takes its time for each token; else 0. tokens_in:
+    prompt_tokens: of the first request of each session, where its length matters to the time it takes, else 0. tokens_in:
     what it was sent, without what it had in its cache. starting: from a first request to its first token.
     generating: writing all tokens. injecting: reading results and messages, and the first tokens of the requests that takes.
     """
@@ -60,9 +60,8 @@ class Ground(Protocol):
     name: str
     at_once: int
 
-    @property
-    def pace(self) -> Cell | None:
-        """Return how fast it is, None if it is as fast as it is told."""
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return how fast it is behind prompts of so many tokens: as it was asked to be, or at its own pace."""
         ...
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

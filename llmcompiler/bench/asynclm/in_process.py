@@ -7,6 +7,8 @@ So this measures the engine, and no model's skill. A mode without a live cache a
 import json
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -33,6 +35,7 @@ from llmcompiler.strategies.run import Run
 from llmcompiler.strategies.runner import run_sync
 from llmcompiler.testing.checkpoint import REPLY, make_checkpoint, make_tokenizer, one_thread
 from llmcompiler.testing.forcing import Given, GoesOn, forced
+from llmcompiler.testing.server import count_tokens
 from llmcompiler.toolkit.registry import registry_of
 
 T = TypeVar("T")
@@ -40,24 +43,22 @@ Phase: TypeAlias = Literal["starting", "generating", "injecting"]
 
 _CONTEXT = 65_536  # tokens
 _TEXT = 8_192  # tokens at most, of one text
-_TIMES = 5  # the pace is measured, at each length of the prompt
+_TIMES = 4  # the pace is measured, at each length of the prompt
 _WRITTEN = 100  # words, each time
-_READ = 1_000  # words more in the long prompt than in the short one
 
 
 @contextmanager
 def in_process(scripts: Iterable[Script], workloads: Iterable[Workload]) -> Iterator["InProcess"]:
     """Yield the ground for these scripts, its pace measured. Raises `UsageError` without the extra `local`."""
     check_installed("the ground local")
+    read = list(_read(workloads))
     with TemporaryDirectory() as folder:
-        make_checkpoint(
-            Path(folder), make_tokenizer(texts=[*_written(scripts), *_read(workloads)], pieces=PIECES), _CONTEXT
-        )
+        make_checkpoint(Path(folder), make_tokenizer(texts=[*_written(scripts), *read], pieces=PIECES), _CONTEXT)
         model = LocalModel(folder, options={"max_tokens": _TEXT})
         floor = Floor()
         with one_thread(), forced(run_sync(_loaded(model)), floor.goes_on) as floor.given:
             ground = InProcess(model, floor)
-            ground.measure()
+            ground.measure(max(map(count_tokens, read)))
             yield ground
         model.release()
 
@@ -97,7 +98,8 @@ class InProcess:
     at_once = 1
 
     def __init__(self, model: LocalModel, floor: "Floor") -> None:
-        self.pace = OWN_PACE
+        self._per_token = 0.0  # seconds
+        self._first_token = _Curve(())  # seconds, by tokens of the prompt
         self._model, self._floor = model, floor
         self._engine = LocalEngine(model)
 
@@ -113,16 +115,19 @@ class InProcess:
         model = AskedAnew(self._model, script, self._floor, costs)
         return InProcessVoice(ChatEngine(model) if contender.wire == "cml" else model, costs)
 
-    def measure(self) -> None:
-        """Measure the pace: texts that are written behind a short prompt, and behind a long one."""
-        short, long = self._costs_behind(1), self._costs_behind(_READ)
-        per_token = (short.generating + long.generating) / (short.tokens_out + long.tokens_out)
-        per_read = max(0.0, (long.starting - short.starting) / (long.tokens_in - short.tokens_in))
-        first_token = max(per_token, short.starting - short.tokens_in * per_read)
-        self.pace = Cell(*(1000 * seconds for seconds in (per_token, first_token, per_read, per_read)))
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return its own pace behind prompts of so many tokens, by what was measured beforehand."""
+        per_token, first_token = self._per_token, self._first_token.at(prompt_tokens)
+        per_read = self._first_token.at(prompt_tokens + 1) - first_token
+        return Cell(*(1000 * max(0.0, seconds) for seconds in (per_token, first_token, per_read, per_read)))
 
-    def _costs_behind(self, words: int) -> Costs:
-        """Return what a text costs behind a question of so many words: the least of several."""
+    def measure(self, longest: int) -> None:
+        """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
+        measured = [self._least_of_some(words) for words in (1, longest // 3, longest)]
+        self._first_token = _Curve(tuple((costs.tokens_in, costs.starting) for costs in measured))
+        self._per_token = measured[0].generating / measured[0].tokens_out  # it grows little with the prompt
+
+    def _least_of_some(self, words: int) -> Costs:
         return min((self._costs_of_one(words) for _ in range(_TIMES)), key=lambda costs: costs.busy)
 
     def _costs_of_one(self, words: int) -> Costs:
@@ -132,6 +137,18 @@ class InProcess:
         self.run(agent.arun("so" + " so" * words))
         agent.close()
         return voice.spent
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """A parabola through three points: to read n tokens takes time that grows with n and with its square."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def at(self, x: float) -> float:
+        return sum(
+            y * prod((x - other) / (of - other) for other, _ in self.points if other != of) for of, y in self.points
+        )
 
 
 class InProcessVoice:

@@ -59,6 +59,9 @@ def _served(jobs: Sequence[Job]) -> Opened:
     return served({key: script for job in jobs for key, script in job.sessions.items()})
 
 
+_CML: tuple[Wire, ...] = ("cml",)
+
+
 def _in_process(jobs: Sequence[Job]) -> Opened:
     return in_process([script for job in jobs for script in job.sessions.values()], [job.workload for job in jobs])
 
@@ -74,7 +77,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
             _in_process,
             [OWN_PACE],
             share=5,
-            wires=("cml", "plan"),  # it is offered no native calls
+            wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
         ),
     }
 )

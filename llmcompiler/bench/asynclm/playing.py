@@ -87,7 +87,7 @@ class Course:
 
     def __init__(self, job: Job, ground: Ground, toolbox: Toolbox) -> None:
         self._asked = job.cell
-        self.job = job = replace(job, cell=ground.pace or job.cell)
+        self.job = job = replace(job, cell=ground.cell(job.cell, 0))
         self._ground = ground
         self._seconds = 0.0
         self._error: str | None = None
@@ -117,7 +117,7 @@ class Course:
     async def record(self) -> Record:
         """Return the record of what was played. A mode that has failed gives one that says why."""
         job, costs = self.job, sum([await voice.costs() for voice in self._held], Costs())
-        prompt_tokens = costs.prompt_tokens // max(1, len(self._held))
+        cell = self._ground.cell(self._asked, costs.prompt_tokens // max(1, len(self._held)))
         return Record(
             ground=self._ground.name,
             set=job.set,
@@ -129,7 +129,7 @@ class Course:
             score=0.0 if self._error else job.workload.score(self.calls),
             error=self._error,
             seconds=self._seconds,
-            predicted=predicted(job.workload, job.contender, job.cell, job.order, prompt_tokens).wall,
+            predicted=predicted(job.workload, job.contender, cell, job.order).wall,
             requests=costs.requests,
             tokens_in=costs.tokens_in,
             tokens_out=costs.tokens_out,

@@ -165,20 +165,11 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
     return Script(_ideal(steps, contender), job, pace, contender.mode.keeps_cache)
 
 
-def predicted(
-    workload: Workload, contender: Contender, cell: Cell, order: str = LONGEST_PATH, prompt_tokens: int = 0
-) -> Prediction:
-    """Return what the latency model says of a workload; of one with messages, also for modes that take none.
-
-    prompt_tokens: of a session, if they take their time for each token; else they are in the time to the first token.
-    """
-
-    def job_of(workload: Workload) -> Job:
-        return replace(script_of(workload, contender, cell, order).job, prompt_tokens=prompt_tokens)
-
+def predicted(workload: Workload, contender: Contender, cell: Cell, order: str = LONGEST_PATH) -> Prediction:
+    """Return what the latency model says of a workload; of one with messages, also for modes that take none."""
     if contender.takes_messages or not workload.is_interrupted:
-        return latency.simulate(job_of(workload), cell.pace, contender.mode)
-    jobs = [(at, job_of(part)) for at, part in workload.apart()]
+        return latency.simulate(script_of(workload, contender, cell, order).job, cell.pace, contender.mode)
+    jobs = [(at, script_of(part, contender, cell, order).job) for at, part in workload.apart()]
     return latency.in_turn(jobs, cell.pace, contender.mode)
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from llmcompiler.bench.asynclm.ground import Costs
-from llmcompiler.bench.asynclm.script import Contender, Script
+from llmcompiler.bench.asynclm.script import Cell, Contender, Script
 from llmcompiler.bench.comparing.endpoint import Borrowed
 from llmcompiler.bench.serving import ServerProcess
 from llmcompiler.models.model import Model
@@ -55,7 +55,6 @@ class Served:
     """A `Ground`. CML goes over chat, or over raw completions where what was read before is cached."""
 
     name = "server"
-    pace = None
     at_once = 4
 
     def __init__(self, server: ServerProcess, model: OpenAIModel) -> None:
@@ -65,6 +64,10 @@ class Served:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns."""
         return run_sync(work)
+
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return what was asked for."""
+        return asked
 
     def voice(self, key: str, script: Script, contender: Contender) -> "ServedVoice":
         """Return who plays a script."""

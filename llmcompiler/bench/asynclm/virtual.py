@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from llmcompiler.bench.asynclm.ground import Costs
 from llmcompiler.bench.asynclm.ideal import CmlIdeal, cml_tokens
-from llmcompiler.bench.asynclm.script import Contender, Script
+from llmcompiler.bench.asynclm.script import Cell, Contender, Script
 from llmcompiler.models.model import CallPiece, Chunk, Model, Prompt, Usage
 from llmcompiler.models.openai import said_in
 from llmcompiler.strategies.asynclm.chat import ChatEngine
@@ -23,12 +23,15 @@ class VirtualTime:
     """A `Ground`. Async is played by an engine that keeps its text, all others by a model that is asked anew."""
 
     name = "virtual"
-    pace = None
     at_once = 1
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns, on a virtual loop of its own."""
         return run_virtual(work)
+
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return what was asked for."""
+        return asked
 
     def voice(self, key: str, script: Script, contender: Contender) -> "VirtualVoice":
         """Return who plays a script."""
