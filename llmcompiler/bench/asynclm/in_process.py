@@ -23,7 +23,7 @@ from llmcompiler.bench.asynclm.workload import Workload
 from llmcompiler.models.local.checkpoint import Checkpoint
 from llmcompiler.models.local.host import check_installed
 from llmcompiler.models.local.model import LocalModel
-from llmcompiler.models.model import Chunk, Model, Prompt
+from llmcompiler.models.model import Chunk, Prompt
 from llmcompiler.prompting import bundled_prompt, describe_tools
 from llmcompiler.strategies.asynclm.asynclm import AsyncLM
 from llmcompiler.strategies.asynclm.chat import ChatEngine
@@ -43,7 +43,7 @@ Phase: TypeAlias = Literal["starting", "generating", "injecting"]
 
 _CONTEXT = 65_536  # tokens
 _TEXT = 8_192  # tokens at most, of one text
-_TIMES = 4  # the pace is measured, at each length of the prompt
+_TIMES = 5  # the pace is measured, at each length of the prompt
 _WRITTEN = 100  # words, each time
 
 
@@ -81,7 +81,7 @@ def _written(scripts: Iterable[Script]) -> list[str]:
 
 def _read(workloads: Iterable[Workload]) -> Iterator[str]:
     """Yield what is read beside that, so that prompts have about as many tokens as on the other grounds."""
-    yield from (bundled_prompt(name) for name in ("asynclm/agent", "compiler/planner", "compiler/joiner"))
+    yield bundled_prompt("asynclm/agent")
     for workload in workloads:
         yield from (part.row.question for part in workload.parts)
         yield describe_tools(registry_of(workload.tools))
@@ -108,12 +108,12 @@ class InProcess:
         return run_sync(work)
 
     def voice(self, key: str, script: Script, contender: Contender) -> "InProcessVoice":
-        """Return who plays a script."""
-        costs = Costs()
-        if isinstance(script.ideal, CmlIdeal) and script.keeps_cache:
-            return InProcessVoice(LiveEngine(self._engine, script.ideal, self._floor, costs), costs)
-        model = AskedAnew(self._model, script, self._floor, costs)
-        return InProcessVoice(ChatEngine(model) if contender.wire == "cml" else model, costs)
+        """Return who plays a script, which is one of CML."""
+        ideal, costs = script.ideal, Costs()
+        assert isinstance(ideal, CmlIdeal)
+        if script.keeps_cache:
+            return InProcessVoice(LiveEngine(self._engine, ideal, self._floor, costs), costs)
+        return InProcessVoice(ChatEngine(AskedAnew(self._model, ideal, self._floor, costs)), costs)
 
     def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
         """Return its own pace behind prompts of so many tokens, by what was measured beforehand."""
@@ -123,12 +123,12 @@ class InProcess:
 
     def measure(self, longest: int) -> None:
         """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
-        measured = [self._least_of_some(words) for words in (1, longest // 3, longest)]
+        measured = [self._median_of_some(words) for words in (1, longest // 3, longest)]
         self._first_token = _Curve(tuple((costs.tokens_in, costs.starting) for costs in measured))
         self._per_token = measured[0].generating / measured[0].tokens_out  # it grows little with the prompt
 
-    def _least_of_some(self, words: int) -> Costs:
-        return min((self._costs_of_one(words) for _ in range(_TIMES)), key=lambda costs: costs.busy)
+    def _median_of_some(self, words: int) -> Costs:
+        return sorted((self._costs_of_one(words) for _ in range(_TIMES)), key=lambda costs: costs.busy)[_TIMES // 2]
 
     def _costs_of_one(self, words: int) -> Costs:
         script = Script(CmlIdeal((), _answer(_WRITTEN)), Job(()), OWN_PACE.pace, keeps_cache=True)
@@ -154,7 +154,7 @@ class _Curve:
 class InProcessVoice:
     """A `Voice`."""
 
-    def __init__(self, speaker: Model | Engine, spent: Costs) -> None:
+    def __init__(self, speaker: Engine, spent: Costs) -> None:
         self.speaker, self.spent = speaker, spent
 
     async def costs(self) -> Costs:
@@ -197,13 +197,13 @@ def _timed(costs: Costs, phase: Phase) -> Iterator[None]:
 class AskedAnew:
     """A `Model` that plays a script, and reads every prompt from its beginning."""
 
-    def __init__(self, model: LocalModel, script: Script, floor: Floor, costs: Costs) -> None:
-        self._model, self._script, self._floor, self._costs = model, script, floor, costs
+    def __init__(self, model: LocalModel, ideal: CmlIdeal, floor: Floor, costs: Costs) -> None:
+        self._model, self._ideal, self._floor, self._costs = model, ideal, floor, costs
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the reply, a token each."""
         costs = self._costs
-        text = "".join(self._script.ideal.say(request_of(prompt)).tokens)
+        text = "".join(self._ideal.say(request_of(prompt)).tokens)
         phase: Phase = "injecting" if costs.requests else "starting"
         with self._floor.taken(lambda read: text, costs):
             async with aclosing(self._model.stream(prompt)) as chunks:
