@@ -44,6 +44,14 @@ AllowCode = Annotated[
     list[str] | None,
     typer.Option("--allow-code", help="A folder or package from which the file may import tools; may be repeated."),
 ]
+RecordFile = Annotated[
+    str | None,
+    typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
+]
+Grounds = Annotated[
+    str | None,
+    typer.Option("--ground", help="asynclm: where to measure, virtual,server (in real time),local (in this process)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 
 
@@ -174,7 +182,7 @@ def bench(
     suite: Annotated[
         str,
         typer.Argument(
-            help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm; or fetch, for their data."
+            help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm; or fetch, for data."
         ),
     ] = "overhead",
     strategies: Annotated[
@@ -190,19 +198,8 @@ def bench(
     grid: Annotated[bool, typer.Option("--grid", help="Speed-ups over all profiles and three tool times.")] = False,
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Runs side by side.")] = 8,
     data: Annotated[str | None, typer.Option("--data", help="The folder of the data; or LLMCOMPILER_DATA.")] = None,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "--json", help="A file for the records, a line a question; a comparison goes on where it stopped."
-        ),
-    ] = None,
-    ground: Annotated[
-        str | None,
-        typer.Option(
-            "--ground",
-            help="asynclm: where to measure: virtual,server (in real time), local (a model in this process).",
-        ),
-    ] = None,
+    file: RecordFile = None,
+    ground: Grounds = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="overhead: counted runs of each measure.")] = 9,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="overhead: only measures whose name holds this; may be repeated.")
@@ -225,12 +222,9 @@ def bench(
             command.measure_overhead(runs, only or (), file, out, err)
             return
         if suite.partition(":")[0] == "asynclm":
-            if model or base_url or profile or grid:
-                raise UsageError(
-                    "asynclm plays an ideal model at paces of its own: no --model, --base-url, --profile, --grid"
-                )
+            command.refuse_of_asynclm({"model": model, "base-url": base_url, "profile": profile, "grid": grid})
             measurement = command.measure_asynclm(suite, strategies, ground, count, data, file)
-            raise typer.Exit(1 if any(record.error for record in command.show_asynclm(measurement, out, err)) else 0)
+            raise typer.Exit(int(any(record.error for record in command.show_asynclm(measurement, out, err))))
         request = Request(
             suite=suite,
             contenders=command.contenders_named(suite, strategies),

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +107,12 @@ def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record
     records = [record for cell in cells for record in cell.records]
     _say_what_failed(records, err)
     return records
+
+
+def refuse_of_asynclm(given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for options by which one chooses another model, or how fast it is."""
+    if named := [f"--{name}" for name, value in given.items() if value]:
+        raise UsageError(f"asynclm plays an ideal model at paces of its own; leave out {', '.join(named)}")
 
 
 def measure_asynclm(

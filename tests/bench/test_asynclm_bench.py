@@ -11,13 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from llmcompiler import UsageError
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, Contender
 from llmcompiler.bench.asynclm.curve import curve
 from llmcompiler.bench.asynclm.ideal import CmlIdeal, FuturesIdeal, Step, cml_tokens
 from llmcompiler.bench.asynclm.measure import OTHER_ORDERS, Request, measurement_of
 from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, read_records
 from llmcompiler.bench.asynclm.report import cited, loss_lines
-from llmcompiler.bench.asynclm.script import CONTENDERS, LONGEST_PATH, Cell, Contender, Script, predicted
+from llmcompiler.bench.asynclm.script import LONGEST_PATH, Cell, Script, predicted
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.summary import ordered_means, rows_of
 from llmcompiler.bench.asynclm.virtual import VirtualTime, VirtualVoice
@@ -148,7 +149,9 @@ def test_over_http_each_mode_takes_the_same_requests_and_tokens_as_on_virtual_ti
         if job.contender.mode.keeps_cache:  # an injection is a request here, of which only what is new is read
             assert (record.requests, virtual.requests) == (1 + len(asked.tasks), 1)
         else:
-            assert (record.requests, record.tokens_in) == (virtual.requests, virtual.tokens_in)
+            assert record.requests == virtual.requests
+        if job.contender.wire != "native":  # of futures the results are told sooner or later, in more words or in fewer
+            assert record.tokens_in == virtual.tokens_in or job.contender.mode.keeps_cache
 
 
 # --- the ideal model
@@ -267,7 +270,7 @@ def test_the_command_prints_tables_and_goes_on_where_its_file_ends(tmp_path: Pat
     args = ("asynclm:parallel", "--n", "1", "--ground", "virtual", "--strategies", "sync,async", "--json", str(file))
     result = bench(*args)
     assert result.exit_code == 0, result.output
-    assert "parallel, 1 workloads, virtual time" in result.stdout
+    assert "parallel, 1 workload, virtual time" in result.stdout
     assert "the worst prediction of 16 rows is off by" in result.stdout
     lines = file.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 16
@@ -285,7 +288,7 @@ def test_the_command_prints_tables_and_goes_on_where_its_file_ends(tmp_path: Pat
         (["asynclm", "--ground", "virtul"], "there is no ground 'virtul'"),
         (["asynclm", "--strategies", "asnc"], "there is no mode 'asnc'"),
         (["asynclm:interupts"], "there is no workload 'interupts'"),
-        (["asynclm", "--model", "openai:x"], "no --model"),
+        (["asynclm", "--model", "openai:x"], "leave out --model"),
         (["asynclm", "--json", "/nowhere/r.jsonl"], "cannot hold records"),
     ],
 )

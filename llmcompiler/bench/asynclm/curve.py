@@ -6,6 +6,7 @@ from llmcompiler.bench.asynclm.latency import ASYNC
 from llmcompiler.bench.asynclm.summary import Row
 
 _WIDTH, _HEIGHT = 72, 16
+_FOOT = 0.9  # the speed-up at the foot of the plot
 
 
 def curve(rows: Sequence[Row]) -> list[str]:
@@ -35,14 +36,10 @@ def curve(rows: Sequence[Row]) -> list[str]:
 
 
 def _put(grid: list[list[str]], column: int, y: float, top: float, mark: str) -> None:
-    least = min(1.0, _LEAST)
-    place = round((top - y) / (top - least) * (_HEIGHT - 1))
+    place = round((top - y) / (top - _FOOT) * (_HEIGHT - 1))
     if 0 <= place < _HEIGHT:
         grid[place][min(column, _WIDTH - 1)] = mark
 
 
 def _value(place: int, top: float) -> float:
-    return top - (top - min(1.0, _LEAST)) * place / (_HEIGHT - 1)
-
-
-_LEAST = 0.9  # speed-up at the foot of the plot
+    return top - (top - _FOOT) * place / (_HEIGHT - 1)

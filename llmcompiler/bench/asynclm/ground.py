@@ -8,7 +8,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
-from llmcompiler.bench.asynclm.script import Cell, Contender, Script
+from llmcompiler.bench.asynclm.contenders import Contender
+from llmcompiler.bench.asynclm.script import Cell, Script
 from llmcompiler.models.model import Model
 from llmcompiler.strategies.asynclm.engine import Engine
 

@@ -14,10 +14,11 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, Contender
 from llmcompiler.bench.asynclm.ground import Costs
 from llmcompiler.bench.asynclm.ideal import MARKS, PIECES, TRAP_TOKENS, CmlIdeal
 from llmcompiler.bench.asynclm.latency import ASYNC, Job
-from llmcompiler.bench.asynclm.script import CONTENDERS, OWN_PACE, Cell, Contender, Script
+from llmcompiler.bench.asynclm.script import OWN_PACE, Cell, Script
 from llmcompiler.bench.asynclm.virtual import request_of
 from llmcompiler.bench.asynclm.workload import Workload
 from llmcompiler.models.local.checkpoint import Checkpoint

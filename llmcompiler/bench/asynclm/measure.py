@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, get_args
 
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, Wire, contenders_of
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.in_process import in_process
 from llmcompiler.bench.asynclm.latency import ASYNC
 from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, append, read_records
-from llmcompiler.bench.asynclm.script import CONTENDERS, OWN_PACE, Cell, Wire, contenders_of
+from llmcompiler.bench.asynclm.script import OWN_PACE, Cell
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.virtual import VirtualTime
 from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from llmcompiler.bench.asynclm.contenders import Contender
 from llmcompiler.bench.asynclm.ground import Costs, Ground, Voice
 from llmcompiler.bench.asynclm.latency import seconds_per_writing
 from llmcompiler.bench.asynclm.record import Record
-from llmcompiler.bench.asynclm.script import LONGEST_PATH, Cell, Contender, Script, message_tokens, predicted, script_of
+from llmcompiler.bench.asynclm.script import LONGEST_PATH, Cell, Script, message_tokens, predicted, script_of
 from llmcompiler.bench.asynclm.workload import Part, Workload, seconds_of
+from llmcompiler.bench.comparing.slowing import slowed
 from llmcompiler.bench.suites.bfcl.checker import Call
 from llmcompiler.bench.suites.bfcl.functions import tools_of
 from llmcompiler.errors import LLMCompilerError, UsageError
@@ -206,12 +208,6 @@ def agent_of(contender: Contender, voice: Voice, tools: Sequence[Tool[..., Any]]
 
 def _timed(made_up: Tool[..., Any]) -> Tool[..., Any]:
     seconds = seconds_of(made_up.spec.name)
-
-    async def work(**arguments: Any) -> Any:
-        ends = asyncio.get_running_loop().time() + seconds
-        value = await made_up.function(**arguments)
-        await _until(ends)
-        return value
-
-    spec = replace(made_up.spec, policy=replace(made_up.spec.policy, expected=seconds))
-    return Tool(work, spec, wait=made_up.wait)
+    slow = slowed(made_up, lambda arguments: seconds)
+    policy = replace(slow.spec.policy, expected=seconds)
+    return Tool(slow.function, replace(slow.spec, policy=policy), wait=slow.wait)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from llmcompiler.bench.asynclm.contenders import CONTENDERS
 from llmcompiler.bench.asynclm.curve import curve
 from llmcompiler.bench.asynclm.latency import ASYNC, COMPILER, FUTURES, SYNC, SYNC_PARALLEL
 from llmcompiler.bench.asynclm.measure import PLACES
-from llmcompiler.bench.asynclm.points import POINTS, speedup
+from llmcompiler.bench.asynclm.points import POINTS, Point, speedup
 from llmcompiler.bench.asynclm.record import Record
-from llmcompiler.bench.asynclm.script import CONTENDERS
 from llmcompiler.bench.asynclm.summary import Loss, Row, losses, ordered_means, rows_of
 from llmcompiler.bench.comparing.report import fixed_table
 from llmcompiler.bench.table import machine
@@ -27,7 +27,8 @@ def tables(records: Sequence[Record]) -> "Iterator[tuple[str, str, Table]]":
         for name in dict.fromkeys(record.set for record in records):
             rows = rows_of(records, ground, name)
             if rows:
-                title = f"{name}, {rows[0].count} workloads, {PLACES[ground].title}"
+                count = f"{rows[0].count} workload{'s' if rows[0].count > 1 else ''}"
+                title = f"{name}, {count}, {PLACES[ground].title}"
                 yield name, title, fixed_table([*_LABELS, *_TIMES], list(_cells(rows)), names=2, gap=1)
 
 
@@ -58,20 +59,15 @@ def _times(ratio: float | None) -> str:
 def cited(name: str) -> list[str]:
     """Return the paper's points of a set, a line for each of its models."""
     points = [point for point in POINTS if point.workload == name]
-    lines = []
-    for model in dict.fromkeys(point.model for point in points):
-        bars = [point for point in points if point.model == model]
-        told = (
-            f"{point.mode} {1000 * point.seconds:,.0f} ms"
-            + (
-                ""
-                if point.mode == "sync"
-                else f" ({speedup(point):.2f} x{', ' + point.label if point.is_simulated else ''})"
-            )
-            for point in bars
-        )
-        lines.append(f"paper, {bars[0].figure}, {model}: {', '.join(told)}")
-    return lines
+    by_model = {model: [point for point in points if point.model == model] for model in (each.model for each in points)}
+    return [f"paper, {bars[0].figure}, {model}: {', '.join(map(_bar, bars))}" for model, bars in by_model.items()]
+
+
+def _bar(point: Point) -> str:
+    told = f"{point.mode} {1000 * point.seconds:,.0f} ms"
+    if point.mode == SYNC.name:
+        return told
+    return f"{told} ({speedup(point):.2f} x{', ' + point.label if point.is_simulated else ''})"
 
 
 def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:

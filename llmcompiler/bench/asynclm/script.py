@@ -1,12 +1,10 @@
 """Scripts: what an ideal model does about a workload in one mode, and what the latency model says of that."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Literal, TypeAlias
 
-from llmcompiler.bench.asynclm import latency
+from llmcompiler.bench.asynclm.contenders import Contender, Wire
 from llmcompiler.bench.asynclm.ideal import (
     ANY_FUTURE,
     MARKS,
@@ -20,12 +18,10 @@ from llmcompiler.bench.asynclm.ideal import (
     cml_tokens,
     join_line,
 )
-from llmcompiler.bench.asynclm.latency import Job, Mode, Pace, Prediction, Trap
+from llmcompiler.bench.asynclm.latency import Job, Pace, Prediction, in_turn, simulate
 from llmcompiler.bench.asynclm.order import ORDERS
 from llmcompiler.bench.asynclm.workload import AFTER, Workload, arrivals_of, calls_of, without_after
-from llmcompiler.errors import UsageError
 from llmcompiler.joiner import MAX_SHOWN
-from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.plan.framing import framed
 from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
@@ -35,63 +31,6 @@ from llmcompiler.testing.server import LONGEST_SPACE, count_tokens, tokenize
 
 ANSWER = "The calls were made."
 LONGEST_PATH = "longest_path"
-
-Wire: TypeAlias = Literal["cml", "native", "plan"]
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One row of the tables: a mode, and what plays it.
-
-    wire: what the model writes. trap: what ends its waiting. refs: calls name others whose results have not come.
-    """
-
-    mode: Mode
-    wire: Wire
-    what: str
-    trap: Trap = "all"
-    refs: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return the name of the mode."""
-        return self.mode.name
-
-    @property
-    def takes_messages(self) -> bool:
-        """Return whether the user may interrupt, else a further question waits until the one before is answered."""
-        return not self.mode.waits_for_all
-
-    def fits(self, workload: Workload) -> bool:
-        """Return whether it differs from the others there: refs between calls need a chain."""
-        return not self.refs or any(part.is_chain for part in workload.parts)
-
-
-ASYNC_REFS = replace(latency.ASYNC, name="async_refs")
-CONTENDERS: Mapping[str, Contender] = MappingProxyType(
-    {
-        contender.name: contender
-        for contender in (
-            Contender(latency.SYNC, "cml", "one call a request, which waits for it"),
-            Contender(latency.SYNC_PARALLEL, "cml", "all calls that can be written, then a wait for all of them"),
-            Contender(latency.ASYNC_NAIVE, "cml", "AsyncLM, engine chat: each interrupt is a new request", "any"),
-            Contender(latency.ASYNC, "cml", "AsyncLM: interrupts go into a text whose prefix is cached", "any"),
-            Contender(
-                ASYNC_REFS, "cml", "the same, with calls that name earlier ones before these have ended", "any", True
-            ),
-            Contender(latency.FUTURES, "native", "AsyncLM, engine futures: native calls, answered by futures"),
-            Contender(latency.COMPILER, "plan", "LLMCompiler: one plan, one joiner"),
-        )
-    }
-)
-
-
-def contenders_of(names: Sequence[str]) -> list[Contender]:
-    """Return the contenders of these names, each once. Raises `UsageError` with the nearest names."""
-    for name in names:
-        if name not in CONTENDERS:
-            raise UsageError(f"there is no mode {name!r} to measure; {did_you_mean(name, list(CONTENDERS))}")
-    return [CONTENDERS[name] for name in dict.fromkeys(names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +81,8 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
     pace = cell.pace
     tasks = {task.id: task for task in workload.tasks}
     later = {id: id + 1 for id in tasks}  # places of lines that are not the first
-    read = (
-        0 if contender.wire == "plan" else _RESULT_TOKENS
-    )  # a joiner's prompt is a new one, in its first token's time
+    # A joiner's prompt is a new one, which is read in the time of its first token.
+    read = 0 if contender.wire == "plan" else _RESULT_TOKENS
     calls = calls_of(workload, lambda task: len(_written(task, contender, later)), read)
     ordered = ORDERS[order](calls, pace.per_token)
     places = {call.id: place for place, call in enumerate(ordered, 1)}
@@ -168,9 +106,9 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
 def predicted(workload: Workload, contender: Contender, cell: Cell, order: str = LONGEST_PATH) -> Prediction:
     """Return what the latency model says of a workload; of one with messages, also for modes that take none."""
     if contender.takes_messages or not workload.is_interrupted:
-        return latency.simulate(script_of(workload, contender, cell, order).job, cell.pace, contender.mode)
+        return simulate(script_of(workload, contender, cell, order).job, cell.pace, contender.mode)
     jobs = [(at, script_of(part, contender, cell, order).job) for at, part in workload.apart()]
-    return latency.in_turn(jobs, cell.pace, contender.mode)
+    return in_turn(jobs, cell.pace, contender.mode)
 
 
 def message_tokens(text: str) -> int:
@@ -225,18 +163,17 @@ def _padding(tool: str) -> str:
 
 
 def _written(task: Task, contender: Contender, places: Mapping[int, int]) -> tuple[str, ...]:
-    """Return a call as it is written, in tokens."""
+    """Return a call as it is written, in tokens; `places`: of the tasks in a plan."""
     plain = without_after(task)
     needed = next(iter(task.inputs), None)
     if contender.wire == "native":
         arguments = {name: substitute(value, {}) for name, value in plain.kwargs.items()}
-        text = json.dumps(arguments | ({AFTER: ANY_FUTURE} if needed else {}), ensure_ascii=False)
-        return tuple(tokenize(_padding(task.tool) + text))
+        after = {AFTER: ANY_FUTURE} if needed else {}
+        return tuple(tokenize(_padding(task.tool) + json.dumps(arguments | after, ensure_ascii=False)))
     if contender.wire == "plan":
-        if needed:
-            plain = replace(plain, kwargs={**plain.kwargs, AFTER: Ref(places[needed])})
-        place = places[task.id]
-        return tuple(tokenize(f"{chr(10) if place > 1 else ''}{place}. {print_call(plain)}"))
+        named = replace(plain, kwargs={**plain.kwargs, AFTER: Ref(places[needed])}) if needed else plain
+        line = f"{places[task.id]}. {print_call(named)}"
+        return tuple(tokenize(line if places[task.id] == 1 else f"\n{line}"))
     call = print_call(plain)
     if needed and contender.refs:
         call = f"{call[:-1]}{', ' if plain.kwargs else ''}{AFTER}=${name_of(needed)})"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
+from llmcompiler.bench.asynclm.contenders import Contender
 from llmcompiler.bench.asynclm.ground import Costs
-from llmcompiler.bench.asynclm.script import Cell, Contender, Script
+from llmcompiler.bench.asynclm.script import Cell, Script
 from llmcompiler.bench.comparing.endpoint import Borrowed
 from llmcompiler.bench.serving import ServerProcess
 from llmcompiler.models.model import Model

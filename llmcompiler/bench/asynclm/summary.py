@@ -115,9 +115,9 @@ def losses(records: Sequence[Record], ground: str, contender: str, to: str) -> t
 
 def ordered_means(records: Sequence[Record]) -> Mapping[str, Mapping[str, float]]:
     """Return the mean wall of Async for each cell and order, where other orders were measured."""
-    sets = {record.set for record in records if record.order != LONGEST_PATH}
+    measured = {(record.ground, record.set) for record in records if record.order != LONGEST_PATH}
     groups: dict[str, dict[str, list[float]]] = {}
     for record in records:
-        if record.set in sets and record.contender == ASYNC.name and record.ground == "virtual":
+        if (record.ground, record.set) in measured and record.contender == ASYNC.name:
             groups.setdefault(cell_of(record), {}).setdefault(record.order, []).append(record.seconds)
     return {cell: {order: fmean(walls) for order, walls in by.items()} for cell, by in groups.items()}

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from llmcompiler.bench.asynclm.contenders import Contender
 from llmcompiler.bench.asynclm.ground import Costs
 from llmcompiler.bench.asynclm.ideal import CmlIdeal, cml_tokens
-from llmcompiler.bench.asynclm.script import Cell, Contender, Script
+from llmcompiler.bench.asynclm.script import Cell, Script
 from llmcompiler.models.model import CallPiece, Chunk, Model, Prompt, Usage
 from llmcompiler.models.openai import said_in
 from llmcompiler.strategies.asynclm.chat import ChatEngine

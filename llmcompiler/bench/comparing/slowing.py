@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,12 +39,18 @@ class Slowness:
         return [self._slowed(tool) if {tool.spec.name, ANY} & set(self._seconds) else tool for tool in tools]
 
     def _slowed(self, tool: Tool[..., Any]) -> Tool[..., Any]:
-        async def slow(**arguments: Any) -> Any:  # the framework hands all of them over by name
-            now = asyncio.get_running_loop().time
-            ends = now() + (self.of(tool.spec.name, arguments) or 0.0)
-            value = tool.function(**arguments)
-            value = await value if inspect.isawaitable(value) else value
-            await asyncio.sleep(ends - now())
-            return value
+        return slowed(tool, lambda arguments: self.of(tool.spec.name, arguments) or 0.0)
 
-        return Tool(slow, replace(tool.spec, policy=replace(tool.spec.policy, isolate="loop")), wait=tool.wait)
+
+def slowed(tool: Tool[..., Any], seconds: Callable[[Mapping[str, Any]], float]) -> Tool[..., Any]:
+    """Return a tool that takes, on the loop, as long as `seconds` says of its arguments."""
+
+    async def slow(**arguments: Any) -> Any:  # the framework hands all of them over by name
+        now = asyncio.get_running_loop().time
+        ends = now() + seconds(arguments)
+        value = tool.function(**arguments)
+        value = await value if inspect.isawaitable(value) else value
+        await asyncio.sleep(ends - now())
+        return value
+
+    return Tool(slow, replace(tool.spec, policy=replace(tool.spec.policy, isolate="loop")), wait=tool.wait)
