@@ -44,6 +44,12 @@ AllowCode = Annotated[
     list[str] | None,
     typer.Option("--allow-code", help="A folder or package from which the file may import tools; may be repeated."),
 ]
+SuiteName = Annotated[
+    str,
+    typer.Argument(
+        help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm[:SET,...]; or fetch, for data."
+    ),
+]
 RecordFile = Annotated[
     str | None,
     typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
@@ -179,12 +185,7 @@ def demo(
 
 @app.command()
 def bench(
-    suite: Annotated[
-        str,
-        typer.Argument(
-            help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm; or fetch, for data."
-        ),
-    ] = "overhead",
+    suite: SuiteName = "overhead",
     strategies: Annotated[
         str | None, typer.Option("--strategies", help="Whom to compare: compiler,react,parallel_calls and so on.")
     ] = None,

@@ -1,1 +1,6 @@
-"""AsyncLM measured: workloads, the orders in which calls are written, the latency model, and the paper's own points."""
+"""AsyncLM measured: real strategies with an ideal model, against a latency model and beside the paper's own points.
+
+workloads ─▶ script (ideal model, job) ─┬─▶ playing on a ground: virtual, served ─▶ record ─▶ summary, report, curve
+contenders, cells, orders ──────────────┘                                            ▲
+                                        └─▶ latency: what it must take ──────────────┘
+"""

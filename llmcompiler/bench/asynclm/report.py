@@ -1,6 +1,7 @@
 """How a measurement is told: a table for each set of workloads and ground, and what follows from them."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from llmcompiler.bench.asynclm.contenders import CONTENDERS
@@ -79,7 +80,7 @@ def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     told = [
         (title, curve(rows)),
         ("orders of calls, mean wall of async on chains", order_lines(records)),
-        (f"where it loses, {PLACES[ground].title}", loss_lines(records, ground)),
+        (f"who loses where (what its further tokens take), {PLACES[ground].title}", loss_lines(records, ground)),
     ]
     return [(title, lines) for title, lines in told if lines]
 
@@ -103,11 +104,13 @@ def loss_lines(records: Sequence[Record], ground: str) -> list[str]:
 def _loss_line(found: Sequence[Loss], count: int, contender: str, to: str) -> str:
     if not count:
         return ""
-    told = "; ".join(
-        f"{each.set} {each.cell} by {1000 * each.seconds:.0f} ms, control tokens {1000 * each.control:.0f} ms"
-        for each in found
-    )
+    cells = {name: ", ".join(map(_loss, group)) for name, group in groupby(found, key=lambda loss: loss.set)}
+    told = "; ".join(f"{name} {losses}" for name, losses in cells.items())
     return f"{contender} is slower than {to} in {len(found)} of {count} cells" + (f": {told}" if told else "")
+
+
+def _loss(loss: Loss) -> str:
+    return f"{loss.cell.removesuffix(' ms')} by {1000 * loss.seconds:.0f} ms ({1000 * loss.control:.0f})"
 
 
 def notes(records: Sequence[Record]) -> list[str]:
