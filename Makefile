@@ -2,43 +2,44 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
-# Where pip finds PyTorch's CPU build of this release it takes that, a fifth of a gigabyte; TORCH= leaves the choice to pip.
+# For the tests of models in this process. Of this release pip takes the CPU build where it finds one, 0.2 GB to download; the
+# build for GPUs brings some GB with it. `make test TORCH=` does without both, and leaves these tests out.
 TORCH ?= torch==2.13.0
+MODELS := $(if $(TORCH),$(VENV)/.installed-models)
 
-.PHONY: help setup demo test test-local check format bench notebooks notebooks-update clean
+.PHONY: help setup demo test check format bench notebooks notebooks-update clean
 
 help:
 	@echo "make demo    a question answered by the compiler and by a sequential loop, offline"
-	@echo "make test    all tests"
-	@echo "make test-local        those of models in this process; installs PyTorch"
+	@echo "make test    all tests; the first time it installs PyTorch"
 	@echo "make check   format, lint, types, imports"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make bench   the measurements of the README"
 	@echo "make notebooks         runs all notebooks, offline; nothing is rewritten"
 	@echo "make notebooks-update  the same, and keeps the new outputs"
 
-setup: $(STAMP)
+setup: $(STAMP) $(MODELS)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  (echo "llmcompiler needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench,notebook]'
-	@touch $(STAMP)
+	@$(PIP) -e '.[dev,bench,notebook]'
+	@touch $@
+
+$(VENV)/.installed-models: $(STAMP)
+	@echo "adding PyTorch to $(VENV) ..."
+	@$(PIP) "$(TORCH)" -e '.[local]'
+	@touch $@
 
 demo: $(STAMP)
 	@$(BIN)/llmcompiler demo
 
-test: $(STAMP)
-	@$(BIN)/python -m pytest
-
-# Models in this process: their tests are a command of their own, since PyTorch and transformers are larger than all the rest.
-test-local: $(STAMP)
-	@test -z "$(TORCH)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
-	@$(BIN)/python -m pytest tests/local
+test: $(STAMP) $(MODELS)
+	@$(BIN)/python -m pytest $(if $(MODELS),,--ignore=tests/local)
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .

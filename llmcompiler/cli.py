@@ -55,7 +55,8 @@ RecordFile = Annotated[
     typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
 ]
 Grounds = Annotated[
-    str | None, typer.Option("--ground", help="asynclm: where to measure, virtual,server (the latter in real time).")
+    str | None,
+    typer.Option("--ground", help="asynclm: where to measure, virtual,server (in real time),local (in this process)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +18,7 @@ from llmcompiler.bench.comparing.compare import Comparison, jobs_of
 from llmcompiler.bench.comparing.contenders import CONTENDERS, contenders_of
 from llmcompiler.bench.comparing.endpoint import Endpoint, Oracles, Real
 from llmcompiler.bench.comparing.record import Record, Setting, append, read_records
-from llmcompiler.bench.comparing.session import Request, session_of
+from llmcompiler.bench.comparing.session import Request, Session, session_of
 from llmcompiler.bench.comparing.summary import dearer
 from llmcompiler.bench.suites.catalogue import SUITES, suite_of
 from llmcompiler.bench.suites.hotpotqa import subjects
@@ -29,7 +28,6 @@ from llmcompiler.bench.suites.planned import PLAN_CONTENDERS, PlanSuite
 from llmcompiler.bench.suites.suite import Case
 from llmcompiler.models.openai import OpenAIModel
 from llmcompiler.testing.server import LoggedRequest, LoopbackServer, Reply, Status, Timing
-from tests.cli.child import SECONDS, started
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 PLANNED = ("parallelqa", "hotpotqa", "movie", "bfcl")
@@ -151,9 +149,18 @@ def test_hotpotqa_s_usual_hundred_holds_all_kinds_of_questions_in_their_shares()
 # --- what a record says
 
 
-def test_a_record_holds_the_bound_and_the_prediction_of_its_run() -> None:
-    asked = request("hotpotqa", ["compiler", "react"], count=1, tool_time=0.25)
-    records, again = (session_of(asked).run(lambda record: None) for _ in range(2))
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return session_of(request("hotpotqa", ["compiler", "react"], count=1, tool_time=0.25))
+
+
+@pytest.fixture(scope="module")
+def records(session: Session) -> list[Record]:
+    return session.run(lambda record: None)
+
+
+def test_a_record_holds_the_bound_and_the_prediction_of_its_run(session: Session, records: list[Record]) -> None:
+    again = session_of(session.request).run(lambda record: None)
     assert [record.contender for record in records] == ["compiler", "react"]
     for record in records:
         assert record.predicted is not None
@@ -303,9 +310,9 @@ def shown(*tables: Any) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_the_tables_say_who_was_how_fast_and_what_it_cost_in_any_terminal() -> None:
-    session = session_of(request("hotpotqa", ["compiler", "react"], count=1))
-    records = session.run(lambda record: None)
+def test_the_tables_say_who_was_how_fast_and_what_it_cost_in_any_terminal(
+    session: Session, records: list[Record]
+) -> None:
     text = shown(*report.as_tables(session.suite, records))
     assert "…" not in text
     rows = [line.split() for line in text.splitlines() if line.startswith(("compiler", "react"))]
@@ -357,22 +364,9 @@ def test_a_grid_of_a_real_model_is_refused() -> None:
 
 def test_a_comparison_runs_inside_a_running_event_loop() -> None:
     async def cell() -> list[Record]:
-        return session_of(Request(suite="webshop", contenders=["compiler"], count=1, tool_time=0.0)).run(lambda _: None)
+        return session_of(request("bfcl", ["compiler"], count=1)).run(lambda _: None)
 
     assert [record.status for record in asyncio.run(cell())] == ["complete"]
-
-
-def test_ctrl_c_ends_a_comparison_and_keeps_its_records(tmp_path: Path) -> None:
-    file = tmp_path / "records.jsonl"
-    asked = ["webshop", "--strategies", "react", "--n", "40", "--profile", "hosted_slow", "--at-once", "40"]
-    with started("bench", *asked, "--json", str(file)) as child:
-        while not (file.exists() and file.read_text(encoding="utf-8").endswith("\n")):
-            assert child.poll() is None
-        child.send_signal(signal.SIGINT)
-        assert child.wait(SECONDS) == 1
-        assert child.stderr is not None
-        assert child.stderr.read().endswith("interrupted\n")
-    assert 1 <= len(read_records(file)) < 40
 
 
 # --- a suite of a size

@@ -1,7 +1,6 @@
 """Generations: one cache from the prompt to the end, into which text is injected."""
 
 import pytest
-import torch
 
 from llmcompiler.errors import ModelError
 from llmcompiler.models.local.generation import Generation, Sampling
@@ -11,6 +10,8 @@ INTERRUPT = "[INTR] florist [HEAD] tulips [END]"
 
 
 def uncached_logits(checkpoint, tokens):
+    import torch
+
     with torch.inference_mode():
         return checkpoint.model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0, -1]
 
@@ -54,7 +55,7 @@ def test_to_inject_gives_the_logits_of_a_full_prefill(checkpoint) -> None:
         difference = (generation.logits() - uncached_logits(checkpoint, tokens)).abs().max().item()
         worst = max(worst, difference)
     assert worst <= 1e-3
-    assert generation.logits().dtype == torch.float32
+    assert str(generation.logits().dtype) == "torch.float32"
 
 
 def test_only_the_prompt_the_interrupts_and_each_sampled_token_are_read_each_once(checkpoint, fed) -> None:

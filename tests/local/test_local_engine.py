@@ -17,8 +17,8 @@ from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Counts, Engine, Generation
 from llmcompiler.strategies.asynclm.local import LocalEngine
 from llmcompiler.strategies.run import Means, Run
+from llmcompiler.testing.checkpoint import make_checkpoint, make_tokenizer
 from llmcompiler.toolkit.registry import registry_of
-from tests.local.checkpoints import make_checkpoint
 
 DELIMITERS = ("[CALL]", "[HEAD]", "[END]", "[INTR]", "[TRAP]")
 PROMPT = Prompt((Message("user", "How high is K2?"),), purpose="agent")
@@ -30,7 +30,7 @@ INTERRUPT = " [INTR] florist [HEAD] 12 [END]"
 @pytest.fixture(scope="module", params=["split delimiters", "delimiters of one token"])
 def folder(request, tmp_path_factory):
     special = DELIMITERS if request.param == "delimiters of one token" else ()
-    return str(make_checkpoint(tmp_path_factory.mktemp("engine"), special, context=512))
+    return str(make_checkpoint(tmp_path_factory.mktemp("engine"), make_tokenizer(special), context=512))
 
 
 class Stage:
@@ -336,7 +336,7 @@ def test_no_text_that_is_put_in_can_hold_a_control_token_but_for_delimiters(stag
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    return str(make_checkpoint(tmp_path_factory.mktemp("wide"), DELIMITERS, context=16_384))
+    return str(make_checkpoint(tmp_path_factory.mktemp("wide"), make_tokenizer(DELIMITERS), context=16_384))
 
 
 def height(of: str) -> str:

@@ -20,7 +20,7 @@ from llmcompiler.models.local.generation import Sampling
 from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Message, Model, Prompt
 from llmcompiler.models.provider import model_of
-from tests.local.checkpoints import make_checkpoint
+from llmcompiler.testing.checkpoint import make_checkpoint
 
 QUESTION = Message("user", "How high is K2?")
 

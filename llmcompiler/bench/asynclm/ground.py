@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
 from llmcompiler.bench.asynclm.contenders import Contender
-from llmcompiler.bench.asynclm.script import Script
+from llmcompiler.bench.asynclm.script import Cell, Script
 from llmcompiler.models.model import Model
 from llmcompiler.strategies.asynclm.engine import Engine
 
@@ -20,11 +20,13 @@ T = TypeVar("T")
 class Costs:
     """What sessions cost on the model's side; times in seconds.
 
-    tokens_in: what it was sent, without what it had in its cache. starting: from a first request to its first token.
+    prompt_tokens: of the first request of each session, where its length matters to the time it takes, else 0. tokens_in:
+    what it was sent, without what it had in its cache. starting: from a first request to its first token.
     generating: writing all tokens. injecting: reading results and messages, and the first tokens of the requests that takes.
     """
 
     requests: int = 0
+    prompt_tokens: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     starting: float = 0.0
@@ -58,6 +60,10 @@ class Ground(Protocol):
 
     name: str
     at_once: int
+
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return how fast it is behind prompts of so many tokens: as it was asked to be, or at its own pace."""
+        ...
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns, on the clock of this ground."""

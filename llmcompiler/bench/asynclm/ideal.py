@@ -23,10 +23,13 @@ from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.futures import AWAIT
 from llmcompiler.strategies.planning import END_OF_PLAN
 from llmcompiler.testing.server import ChatRequest, ToolCall, count_tokens, tokenize
+from llmcompiler.testing.server.tokens import PATTERN
 
 ANY_FUTURE = "$f0"
 MARKS = Delimiters()
-_SPECIAL = re.compile(f"( ?(?:{'|'.join(map(re.escape, MARKS.all))}))")
+_MARK = f" ?(?:{'|'.join(map(re.escape, MARKS.all))})"
+PIECES = f"{_MARK}|{PATTERN}"  # what tokens of CML look like
+_SPECIAL = re.compile(f"({_MARK})")
 _CALLED = re.compile(f"{re.escape(MARKS.call)} (\\w+) {re.escape(MARKS.head)}")
 _TOLD = re.compile(f"{re.escape(MARKS.interrupt)} (\\S+) {re.escape(MARKS.head)}")
 _USER = "@user"

@@ -1,19 +1,20 @@
 """A whole measurement as one command makes it: which jobs on which grounds, and their records as they come."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
-from llmcompiler.bench.asynclm.contenders import CONTENDERS, contenders_of
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, Wire, contenders_of
 from llmcompiler.bench.asynclm.ground import Ground
+from llmcompiler.bench.asynclm.in_process import in_process
 from llmcompiler.bench.asynclm.latency import ASYNC
 from llmcompiler.bench.asynclm.playing import Course, Job, Toolbox
 from llmcompiler.bench.asynclm.record import Record, append, read_records
-from llmcompiler.bench.asynclm.script import Cell
+from llmcompiler.bench.asynclm.script import OWN_PACE, Cell
 from llmcompiler.bench.asynclm.served import served
 from llmcompiler.bench.asynclm.virtual import VirtualTime
 from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
@@ -33,7 +34,8 @@ Opened: TypeAlias = AbstractContextManager[Ground]
 class Place:
     """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
 
-    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`.
+    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`. wires: what can be
+    written there; contenders that write something else are left out.
     """
 
     title: str
@@ -41,10 +43,11 @@ class Place:
     cells: Sequence[Cell]
     share: int = 1
     orders: Sequence[str] = ()
+    wires: Collection[Wire] = get_args(Wire)
 
     def jobs(self, request: "Request") -> Iterator[Job]:
         """Yield the jobs, workload by workload, modes in turn."""
-        contenders = contenders_of(request.modes)
+        contenders = [contender for contender in contenders_of(request.modes) if contender.wire in self.wires]
         for name in dict.fromkeys(request.sets):
             for workload in read_workloads(name, request.folder, max(1, request.count // self.share)):
                 for cell in self.cells:
@@ -57,11 +60,25 @@ def _served(jobs: Sequence[Job]) -> Opened:
     return served({key: script for job in jobs for key, script in job.sessions.items()})
 
 
+_CML: tuple[Wire, ...] = ("cml",)
+
+
+def _in_process(jobs: Sequence[Job]) -> Opened:
+    return in_process([script for job in jobs for script in job.sessions.values()], [job.workload for job in jobs])
+
+
 PLACES: Mapping[str, Place] = MappingProxyType(
     {
         "virtual": Place("virtual time", lambda jobs: nullcontext(VirtualTime()), CELLS, orders=OTHER_ORDERS),
         "server": Place(
             "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
+        ),
+        "local": Place(
+            "a model in this process (random weights, forced tokens: the engine is measured, not a model's skill)",
+            _in_process,
+            [OWN_PACE],
+            share=5,
+            wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
         ),
     }
 )
@@ -76,7 +93,7 @@ class Request:
 
     sets: Sequence[str] = tuple(WORKLOADS)
     modes: Sequence[str] = tuple(CONTENDERS)
-    grounds: Sequence[str] = tuple(PLACES)
+    grounds: Sequence[str] = ("virtual", "server")  # what needs no extra
     count: int = COUNT
     folder: Path | None = None
     file: Path | None = None

@@ -85,11 +85,12 @@ def _with_effects(tool: Tool[..., Any]) -> Tool[..., Any]:
 
 
 class Course:
-    """A job that is ready to be played, once: agents, tools and prediction are made, so that playing is nothing else."""
+    """A job that is ready to be played, once: agents and tools are made, so that playing is nothing else."""
 
     def __init__(self, job: Job, ground: Ground, toolbox: Toolbox) -> None:
-        self.job, self._ground = job, ground
-        self._predicted = predicted(job.workload, job.contender, job.cell, job.order).wall
+        self._asked = job.cell
+        self.job = job = replace(job, cell=ground.cell(job.cell, 0))
+        self._ground = ground
         self._seconds = 0.0
         self._error: str | None = None
         self._results: list[RunResult] = []
@@ -118,18 +119,19 @@ class Course:
     async def record(self) -> Record:
         """Return the record of what was played. A mode that has failed gives one that says why."""
         job, costs = self.job, sum([await voice.costs() for voice in self._held], Costs())
+        cell = self._ground.cell(self._asked, costs.prompt_tokens // max(1, len(self._held)))
         return Record(
             ground=self._ground.name,
             set=job.set,
             id=job.workload.id,
             contender=job.contender.name,
             order=job.order,
-            per_token_ms=job.cell.per_token_ms,
-            first_token_ms=job.cell.first_token_ms,
+            per_token_ms=self._asked.per_token_ms,
+            first_token_ms=self._asked.first_token_ms,
             score=0.0 if self._error else job.workload.score(self.calls),
             error=self._error,
             seconds=self._seconds,
-            predicted=self._predicted,
+            predicted=predicted(job.workload, job.contender, cell, job.order).wall,
             requests=costs.requests,
             tokens_in=costs.tokens_in,
             tokens_out=costs.tokens_out,

@@ -29,26 +29,36 @@ from llmcompiler.plan.values import Ref, substitute
 from llmcompiler.strategies.asynclm.cml import interrupt
 from llmcompiler.testing.server import LONGEST_SPACE, count_tokens, tokenize
 
-PER_READ_TOKEN = 0.0001  # seconds, for what is put in; the prompt is in the first token, what was read before is cached
 ANSWER = "The calls were made."
 LONGEST_PATH = "longest_path"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How fast a model is: milliseconds a token, and to the first token of a request."""
+    """How fast a model is: milliseconds a token, and to the first token of a request.
+
+    per_read_ms: for a token that is put in. per_resent_ms: for one that the model has read or written before.
+    """
 
     per_token_ms: float
     first_token_ms: float
+    per_read_ms: float = 0.1
+    per_resent_ms: float = 0.0
 
     def __str__(self) -> str:
+        if self == OWN_PACE:
+            return "own pace"
         return f"{self.per_token_ms:g}/{self.first_token_ms:g} ms"
 
     @property
     def pace(self) -> Pace:
         """Return the pace, whose first token comes beside the writing of it."""
         per_token = self.per_token_ms / 1000
-        return Pace(per_token, self.first_token_ms / 1000 - per_token, PER_READ_TOKEN)
+        first_token = self.first_token_ms / 1000 - per_token
+        return Pace(per_token, first_token, self.per_read_ms / 1000, self.per_resent_ms / 1000)
+
+
+OWN_PACE = Cell(0.0, 0.0)  # where a ground has one
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from llmcompiler.bench.asynclm.contenders import Contender
 from llmcompiler.bench.asynclm.ground import Costs
-from llmcompiler.bench.asynclm.script import Script
+from llmcompiler.bench.asynclm.script import Cell, Script
 from llmcompiler.bench.comparing.endpoint import Borrowed
 from llmcompiler.bench.serving import ServerProcess
 from llmcompiler.models.model import Model
@@ -65,6 +65,10 @@ class Served:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns."""
         return run_sync(work)
+
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return what was asked for."""
+        return asked
 
     def voice(self, key: str, script: Script, contender: Contender) -> "ServedVoice":
         """Return who plays a script."""

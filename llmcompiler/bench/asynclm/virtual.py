@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from llmcompiler.bench.asynclm.contenders import Contender
 from llmcompiler.bench.asynclm.ground import Costs
 from llmcompiler.bench.asynclm.ideal import CmlIdeal, cml_tokens
-from llmcompiler.bench.asynclm.script import Script
+from llmcompiler.bench.asynclm.script import Cell, Script
 from llmcompiler.models.model import CallPiece, Chunk, Model, Prompt, Usage
 from llmcompiler.models.openai import said_in
 from llmcompiler.strategies.asynclm.chat import ChatEngine
@@ -29,6 +29,10 @@ class VirtualTime:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what the work returns, on a virtual loop of its own."""
         return run_virtual(work)
+
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return what was asked for."""
+        return asked
 
     def voice(self, key: str, script: Script, contender: Contender) -> "VirtualVoice":
         """Return who plays a script."""

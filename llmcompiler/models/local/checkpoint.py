@@ -131,7 +131,7 @@ def load(name: str) -> Checkpoint:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(
                 name, dtype="auto", trust_remote_code=False, use_safetensors=True
@@ -145,7 +145,7 @@ def load(name: str) -> Checkpoint:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Keep transformers from drawing on the terminal, where a run may be shown."""
     from transformers.utils import logging
 

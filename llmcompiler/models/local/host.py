@@ -73,6 +73,16 @@ class Decoding:
         return await self._host.compute(partial(self.generation.pause, seconds))
 
 
+def check_installed(what: str) -> None:
+    """Raise `UsageError` if the extra `local` is not installed, which `what` needs."""
+    missing = [module for module in ("torch", "transformers") if find_spec(module) is None]
+    if missing:
+        raise UsageError(
+            f"{what} needs {' and '.join(missing)}: pip install 'llmcompiler-engine[local]' (for a machine without a "
+            "GPU install PyTorch's CPU build first; it is far smaller)"
+        )
+
+
 # Weights of one name are in memory once, as long as somebody uses them: planner and joiner are mostly one model.
 _hosts: WeakValueDictionary[str, Host] = WeakValueDictionary()
 _lock = threading.Lock()
@@ -80,12 +90,7 @@ _lock = threading.Lock()
 
 def host_of(name: str) -> Host:
     """Return the host of a folder or of a name on the hub. Raises `UsageError` if there is no such folder."""
-    missing = [module for module in ("torch", "transformers") if find_spec(module) is None]
-    if missing:
-        raise UsageError(
-            f"local:{name} needs {' and '.join(missing)}: pip install 'llmcompiler-engine[local]' (for a machine without a "
-            "GPU install PyTorch's CPU build first; it is far smaller)"
-        )
+    check_installed(f"local:{name}")
     path = Path(name).expanduser()
     if path.is_dir():
         name = str(path.resolve())

@@ -1,6 +1,6 @@
 """A model in this process as a `Model`: for every strategy that asks for streamed text."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -41,7 +41,7 @@ class LocalModel:
             self._host = host_of(self.name)
         return self._host
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Chunk]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the reply, empty chunks while the model is loaded; the last one carries usage. Raises a `ModelError`."""
         host = self.host
         async for _ in host.loading():

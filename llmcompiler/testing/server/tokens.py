@@ -9,7 +9,8 @@ English prose comes to about 4.5 characters a token and plans to about 3, near w
 import re
 
 LONGEST_SPACE = 16  # characters of white space in a token of it
-_TOKEN = re.compile(rf" ?[^\W\d_]{{1,8}}| ?\d{{1,3}}| ?[^\w\s]{{1,4}}| ?_+|\s{{1,{LONGEST_SPACE}}}")
+PATTERN = rf" ?[^\W\d_]{{1,8}}| ?\d{{1,3}}| ?[^\w\s]{{1,4}}| ?_+|\s{{1,{LONGEST_SPACE}}}"
+_TOKEN = re.compile(PATTERN)
 
 
 def tokenize(text: str) -> list[str]:

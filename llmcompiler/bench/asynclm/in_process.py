@@ -1,0 +1,283 @@
+"""The ground of a model in this process: a small transformer with random weights, on AsyncLM's engine `local`.
+
+Each token is forced to be the one that the ideal model writes. All else is real: passes, cache, what is read into it, times.
+So this measures the engine, and no model's skill. A mode without a live cache asks the same model anew each time.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from contextlib import ExitStack, aclosing, contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, Contender
+from llmcompiler.bench.asynclm.ground import Costs
+from llmcompiler.bench.asynclm.ideal import MARKS, PIECES, TRAP_TOKENS, CmlIdeal
+from llmcompiler.bench.asynclm.latency import ASYNC, Job
+from llmcompiler.bench.asynclm.script import OWN_PACE, Cell, Script
+from llmcompiler.bench.asynclm.virtual import request_of
+from llmcompiler.bench.asynclm.workload import Workload
+from llmcompiler.models.local.checkpoint import Checkpoint
+from llmcompiler.models.local.host import check_installed
+from llmcompiler.models.local.model import LocalModel
+from llmcompiler.models.model import Chunk, Prompt
+from llmcompiler.prompting import bundled_prompt, describe_tools
+from llmcompiler.strategies.asynclm.asynclm import AsyncLM
+from llmcompiler.strategies.asynclm.chat import ChatEngine
+from llmcompiler.strategies.asynclm.cml import interrupt
+from llmcompiler.strategies.asynclm.delimiters import Delimiters
+from llmcompiler.strategies.asynclm.engine import Engine, Generation, SafePoints
+from llmcompiler.strategies.asynclm.local import LocalEngine
+from llmcompiler.strategies.run import Run
+from llmcompiler.strategies.runner import run_sync
+from llmcompiler.testing.checkpoint import REPLY, make_checkpoint, make_tokenizer, one_thread
+from llmcompiler.testing.forcing import Given, GoesOn, forced
+from llmcompiler.testing.server import count_tokens
+from llmcompiler.toolkit.registry import registry_of
+
+T = TypeVar("T")
+Phase: TypeAlias = Literal["starting", "generating", "injecting"]
+
+_CONTEXT = 65_536  # tokens
+_TEXT = 8_192  # tokens at most, of one text
+_TIMES = 5  # the pace is measured, at each length of the prompt
+_WRITTEN = 100  # words, each time
+
+
+@contextmanager
+def in_process(scripts: Iterable[Script], workloads: Iterable[Workload]) -> Iterator["InProcess"]:
+    """Yield the ground for these scripts, its pace measured. Raises `UsageError` without the extra `local`."""
+    check_installed("the ground local")
+    read = list(_read(workloads))
+    with TemporaryDirectory() as folder:
+        make_checkpoint(Path(folder), make_tokenizer(texts=[*_written(scripts), *read], pieces=PIECES), _CONTEXT)
+        model = LocalModel(folder, options={"max_tokens": _TEXT})
+        floor = Floor()
+        with one_thread(), forced(run_sync(_loaded(model)), floor.goes_on) as floor.given:
+            ground = InProcess(model, floor)
+            ground.measure(max(map(count_tokens, read)))
+            yield ground
+        model.release()
+
+
+async def _loaded(model: LocalModel) -> Checkpoint:
+    async for _ in model.host.loading():
+        pass
+    return model.host.checkpoint
+
+
+def _written(scripts: Iterable[Script]) -> list[str]:
+    """Return texts that hold every piece of what is written and told: each is one token then, as on the other grounds."""
+    ideals = [script.ideal for script in scripts]
+    calls = {"".join(step.tokens) for ideal in ideals for step in ideal.steps}
+    results = {interrupt(MARKS, step.name, json.dumps({"result": 100})) for ideal in ideals for step in ideal.steps}
+    answers = {ideal.answer for ideal in ideals}
+    numbers = [f"{number}: {number}" for number in range(1000)]
+    return [*sorted(calls | results | answers), "".join(TRAP_TOKENS), "\n", _answer(1), *numbers]
+
+
+def _read(workloads: Iterable[Workload]) -> Iterator[str]:
+    """Yield what is read beside that, so that prompts have about as many tokens as on the other grounds."""
+    yield bundled_prompt("asynclm/agent")
+    for workload in workloads:
+        yield from (part.row.question for part in workload.parts)
+        yield describe_tools(registry_of(workload.tools))
+
+
+def _answer(words: int) -> str:
+    return "Answer:" + " so" * words
+
+
+class InProcess:
+    """A `Ground`. Its pace is measured before anything is played, and is what predictions are made with."""
+
+    name = "local"
+    at_once = 1
+
+    def __init__(self, model: LocalModel, floor: "Floor") -> None:
+        self._per_token = 0.0  # seconds
+        self._first_token = _Curve(())  # seconds, by tokens of the prompt
+        self._model, self._floor = model, floor
+        self._engine = LocalEngine(model)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what the work returns."""
+        return run_sync(work)
+
+    def voice(self, key: str, script: Script, contender: Contender) -> "InProcessVoice":
+        """Return who plays a script, which is one of CML."""
+        ideal, costs = script.ideal, Costs()
+        assert isinstance(ideal, CmlIdeal)
+        if script.keeps_cache:
+            return InProcessVoice(LiveEngine(self._engine, ideal, self._floor, costs), costs)
+        return InProcessVoice(ChatEngine(AskedAnew(self._model, ideal, self._floor, costs)), costs)
+
+    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+        """Return its own pace behind prompts of so many tokens, by what was measured beforehand."""
+        per_token, first_token = self._per_token, self._first_token.at(prompt_tokens)
+        per_read = self._first_token.at(prompt_tokens + 1) - first_token
+        return Cell(*(1000 * max(0.0, seconds) for seconds in (per_token, first_token, per_read, per_read)))
+
+    def measure(self, longest: int) -> None:
+        """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
+        measured = [self._median_of_some(words) for words in (1, longest // 3, longest)]
+        self._first_token = _Curve(tuple((costs.tokens_in, costs.starting) for costs in measured))
+        self._per_token = measured[0].generating / measured[0].tokens_out  # it grows little with the prompt
+
+    def _median_of_some(self, words: int) -> Costs:
+        return sorted((self._costs_of_one(words) for _ in range(_TIMES)), key=lambda costs: costs.busy)[_TIMES // 2]
+
+    def _costs_of_one(self, words: int) -> Costs:
+        script = Script(CmlIdeal((), _answer(_WRITTEN)), Job(()), OWN_PACE.pace, keeps_cache=True)
+        voice = self.voice("pace", script, CONTENDERS[ASYNC.name])
+        agent = AsyncLM(voice.speaker)
+        self.run(agent.arun("so" + " so" * words))
+        agent.close()
+        return voice.spent
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """A parabola through three points: to read n tokens takes time that grows with n and with its square."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def at(self, x: float) -> float:
+        return sum(
+            y * prod((x - other) / (of - other) for other, _ in self.points if other != of) for of, y in self.points
+        )
+
+
+class InProcessVoice:
+    """A `Voice`."""
+
+    def __init__(self, speaker: Engine, spent: Costs) -> None:
+        self.speaker, self.spent = speaker, spent
+
+    async def costs(self) -> Costs:
+        """Return what the session has cost."""
+        return self.spent
+
+
+class Floor:
+    """What one model writes for whoever has the floor. Sessions have it in turn; what is read meanwhile is theirs."""
+
+    def __init__(self) -> None:
+        self.given = Given()
+        self._goes_on: GoesOn = str
+
+    def goes_on(self, read: str) -> str:
+        """Return how the text of whoever has the floor goes on."""
+        return self._goes_on(read)
+
+    @contextmanager
+    def taken(self, goes_on: GoesOn, costs: Costs) -> Iterator[None]:
+        """Have the floor; what is read goes into `costs`."""
+        texts, tokens = self.given.texts, self.given.tokens
+        self._goes_on = goes_on
+        try:
+            yield
+        finally:
+            costs.requests += self.given.texts - texts
+            costs.tokens_in += self.given.tokens - tokens
+
+
+@contextmanager
+def _timed(costs: Costs, phase: Phase) -> Iterator[None]:
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        setattr(costs, phase, getattr(costs, phase) + perf_counter() - began)
+
+
+class AskedAnew:
+    """A `Model` that plays a script, and reads every prompt from its beginning."""
+
+    def __init__(self, model: LocalModel, ideal: CmlIdeal, floor: Floor, costs: Costs) -> None:
+        self._model, self._ideal, self._floor, self._costs = model, ideal, floor, costs
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
+        """Yield the reply, a token each."""
+        costs = self._costs
+        text = "".join(self._ideal.say(request_of(prompt)).tokens)
+        phase: Phase = "injecting" if costs.requests else "starting"
+        with self._floor.taken(lambda read: text, costs):
+            async with aclosing(self._model.stream(prompt)) as chunks:
+                while True:
+                    with _timed(costs, phase):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        return
+                    if chunk.usage and not costs.prompt_tokens:
+                        costs.prompt_tokens = chunk.usage.input_tokens or 0
+                    if chunk.text:
+                        costs.tokens_out += 1
+                        phase = "generating"
+                    yield chunk
+
+
+class LiveEngine:
+    """An `Engine`, that of local models, which plays a script.
+
+    What comes in the midst of its answer waits for the end of that, as on the other grounds. It keeps its cache through all
+    waits: a model this small would read everything again in a tenth of the time, and one of a useful size would not.
+    """
+
+    safe_points: SafePoints = "line"
+
+    def __init__(self, engine: LocalEngine, ideal: CmlIdeal, floor: Floor, costs: Costs) -> None:
+        self._engine, self._ideal, self._floor, self._costs = engine, ideal, floor, costs
+
+    def begin(self, prompt: Prompt, run: Run, delimiters: Delimiters) -> "LiveGeneration":
+        """Return the generation for a prompt, not begun."""
+        return LiveGeneration(self._engine.begin(prompt, run, delimiters), self._ideal, self._floor, self._costs)
+
+
+class LiveGeneration:
+    """A `Generation`."""
+
+    def __init__(self, generation: Generation, ideal: CmlIdeal, floor: Floor, costs: Costs) -> None:
+        self._generation, self._ideal, self._floor, self._costs = generation, ideal, floor, costs
+        self._phase: Phase = "starting"
+        self._turn = ExitStack()
+        self._has_begun = False
+        self.counts = generation.counts
+        self.finish: str | None = None
+
+    async def read(self) -> str | None:
+        """Return the next token."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._turn.enter_context(self._floor.taken(self._goes_on, self._costs))
+        with _timed(self._costs, self._phase):
+            piece = await self._generation.read()
+        self.finish = self._generation.finish
+        if piece is not None:
+            self._costs.prompt_tokens = self._costs.prompt_tokens or self.counts.prefilled or 0
+            self._costs.tokens_out += 1
+            self._phase = "generating"
+        return piece
+
+    def inject(self, text: str, *, drop: int = 0) -> None:
+        """Put text in, to be read with the next token."""
+        self._generation.inject(text, drop=drop)
+        self.finish = None
+        self._phase = "injecting" if self._has_begun else "starting"
+
+    async def pause(self, seconds: float | None) -> None:
+        """Wait, as if nobody knew how long."""
+        await self._generation.pause(None)
+
+    async def stop(self) -> None:
+        """End it."""
+        await self._generation.stop()
+        self._turn.close()
+
+    def _goes_on(self, read: str) -> str:
+        _, is_prompt_read, text = read.partition(REPLY)
+        return "".join(self._ideal.goes_on(text)) if is_prompt_read else ""
