@@ -11,7 +11,7 @@ from llmcompiler.bench.hung import hung
 from llmcompiler.bench.memory import memory
 from llmcompiler.bench.priorities import slots_short
 from llmcompiler.bench.races import beside_peers
-from llmcompiler.bench.reading import reading
+from llmcompiler.bench.reading import reading, reading_cml
 from llmcompiler.bench.row import Measure, Row
 from llmcompiler.bench.shapes import SHAPES
 from llmcompiler.bench.walls import published, questions_at_once, stalled_planner, wall
@@ -31,6 +31,7 @@ _MEASURES: Mapping[str, Measure] = {
     "slots short": slots_short,
     "memory": memory,
     "parser": reading,
+    "protocol machine": reading_cml,
     "cold start": cold_start,
 }
 MEASURES = MappingProxyType({name: fresh(take) for name, take in _MEASURES.items()})

@@ -1,5 +1,6 @@
 """Ourselves beside the peers that are installed: the same shapes, server, tool and answer, in one run."""
 
+import sys
 from collections.abc import Sequence
 
 from llmcompiler.bench.peers import ours
@@ -11,12 +12,17 @@ from llmcompiler.bench.shapes import SHAPES
 
 def beside_peers(runs: int) -> list[Row]:
     """Return a row for each shape and contender; on shapes with dependent calls ours is held against the fastest peer."""
-    results = compare(fewer(runs), lambda _: None)
+    results = compare(fewer(runs), _tell)
     dependent = {shape.name for shape in SHAPES if shape.is_dependent}
     rows = []
     for name in dict.fromkeys(result.shape for result in results):
         rows += _rows(name, [result for result in results if result.shape == name], is_race=name in dependent)
     return rows
+
+
+def _tell(what: str) -> None:
+    """Say what is being measured: all of it takes minutes."""
+    print(f"  {what}", file=sys.stderr, flush=True)
 
 
 def _rows(shape: str, results: Sequence[Result], *, is_race: bool) -> list[Row]:

@@ -1,14 +1,24 @@
-"""How fast the parser reads a plan that comes in small pieces, and whether its time is linear."""
+"""How fast the parser reads a plan that comes in small pieces, whether its time is linear, and what reading CML costs."""
 
 import gc
 import statistics
 import time
 
-from llmcompiler.bench.row import Row, fewer
+from llmcompiler.bench.row import Row, costs, fewer
 from llmcompiler.plan.parser import PlanParser
+from llmcompiler.strategies.asynclm.cml import CMLReader
+from llmcompiler.testing.server import tokenize
 
 CHUNK = 4
+CML_TOKENS = 100_000
 _TASK = '{id}. search(query="market cap of company {id}", limit=3, fields=["name", "value"])\n'
+
+
+_CML = """While these run: the museums are for the rain.
+[CALL] a{id} [HEAD] search(query="market cap of company {id}", limit=3) [END]
+[CALL] note(text="company {id}") [END]
+[TRAP][END]
+"""
 
 
 def reading(runs: int, sizes: tuple[int, int, int] = (250_000, 1_000_000, 4_000_000)) -> list[Row]:
@@ -42,3 +52,22 @@ def _speed(text: str) -> float:
         parser.feed(chunk)
     parser.close()
     return len(text) / 1e6 / (time.perf_counter() - start)
+
+
+def reading_cml(runs: int) -> list[Row]:
+    """Return microseconds a token for AsyncLM's protocol machine, over texts of calls, traps and prose."""
+    tokens: list[str] = []
+    while len(tokens) < CML_TOKENS:
+        tokens += tokenize(_CML.format(id=len(tokens)))
+    what = f"{len(tokens):,} tokens, each fed alone, as they are sampled: prose, two calls, a trap in turn"
+    taken = [_seconds_of_cml(tokens) / len(tokens) * 1e6 for _ in range(fewer(runs) + 1)]
+    return [Row("protocol machine, a token", what, costs(taken[1:]), "us", limit=20.0)]
+
+
+def _seconds_of_cml(tokens: list[str]) -> float:
+    gc.collect()
+    reader, start = CMLReader(), time.perf_counter()
+    for token in tokens:
+        reader.feed(token)
+    reader.close()
+    return time.perf_counter() - start
