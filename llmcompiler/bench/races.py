@@ -22,7 +22,8 @@ def beside_peers(runs: int) -> list[Row]:
 
 def _tell(what: str) -> None:
     """Say what is being measured: all of it takes minutes."""
-    print(f"  {what}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"  {what}\n")
+    sys.stderr.flush()
 
 
 def _rows(shape: str, results: Sequence[Result], *, is_race: bool) -> list[Row]:
