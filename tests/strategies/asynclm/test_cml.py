@@ -185,4 +185,4 @@ def fuzz(count: int, seed: int) -> tuple[int, int]:
 
 
 def test_fuzzed_texts_and_values_forge_nothing() -> None:
-    assert fuzz(100_000, seed=1) == (0, 0)
+    assert fuzz(50_000, seed=1) == (0, 0)  # as many texts of models, and values of tools
