@@ -22,12 +22,12 @@ from llmcompiler.bench.asynclm.latency import (
     Mode,
     Pace,
     Prediction,
-    Trap,
     in_turn,
     seconds_per_writing,
     simulate,
 )
 from llmcompiler.bench.asynclm.order import longest_first
+from llmcompiler.config.choices import Trap
 from llmcompiler.testing.server import Timing
 
 MS = Pace(per_token=1.0)  # one unit of time a token: figures are exact

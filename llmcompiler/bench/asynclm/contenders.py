@@ -18,9 +18,9 @@ from llmcompiler.bench.asynclm.latency import (
     SYNC,
     SYNC_PARALLEL,
     Mode,
-    Trap,
 )
 from llmcompiler.bench.asynclm.workload import Workload
+from llmcompiler.config.choices import Trap
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 

@@ -15,11 +15,10 @@ forms. A call is written whole; what has ended meanwhile goes in behind it, all 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self
 
+from llmcompiler.config.choices import Trap
 from llmcompiler.testing.server import Timing
-
-Trap: TypeAlias = Literal["any", "all"]
 
 _AT_ONCE = 1e-9  # seconds: sums of times that are equal may differ in their last bits
 

@@ -3,8 +3,8 @@
 import asyncio
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
+from llmcompiler.config.choices import HoldWrites
 from llmcompiler.errors import LimitReached
 from llmcompiler.journal.events import TaskRejected
 from llmcompiler.passes.check import check_task
@@ -18,8 +18,6 @@ from llmcompiler.plan.values import Value, map_refs
 from llmcompiler.scheduling.messages import HeldReleased, PlanClosed, PlanSealed, TaskRefused
 from llmcompiler.strategies.asynclm.names import NAME, Names, required
 from llmcompiler.strategies.run import Run
-
-HoldWrites: TypeAlias = Literal["trap", "no"]
 
 _HEAD = re.compile(r"[\s`]*(?P<tool>[^\W\d][\w./-]*)\s*\(")
 _UNKNOWN = re.compile(r"\$\$\{?(?P<name>[^\W\d]\w*)")
