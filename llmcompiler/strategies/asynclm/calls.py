@@ -172,9 +172,9 @@ class Calls:
         return self._no_call(unknown["name"], span)
 
     def _no_call(self, name: str, span: Span) -> Diagnostic:
-        named = [name for name in self.names if NAME.fullmatch(name)]
-        said, remedy = f"there is no call {name!r} so far", did_you_mean(name, named)
-        return Diagnostic("unknown_reference", said, span, f"{remedy}; as mere text it is written $${{{name}}}")
+        nearest = did_you_mean(name, [known for known in self.names if NAME.fullmatch(known)])
+        remedy = "; ".join(filter(None, (nearest, f"as mere text it is written $${{{name}}}")))
+        return Diagnostic("unknown_reference", f"there is no call {name!r} so far", span, remedy)
 
     def _checked(self, read: TaskRead) -> tuple[Task, list[Diagnostic]]:
         task, wrong = check_task(read, self._checks)
