@@ -290,6 +290,8 @@ def test_the_command_prints_tables_and_goes_on_where_its_file_ends(tmp_path: Pat
         (["asynclm", "--strategies", "asnc"], "there is no mode 'asnc'"),
         (["asynclm:interupts"], "there is no workload 'interupts'"),
         (["asynclm", "--model", "openai:x"], "leave out --model"),
+        (["asynclm", "--tool-time", "2"], "leave out --tool-time"),
+        (["bfcl", "--ground", "virtual"], "leave out --ground"),
         (["asynclm", "--json", "/nowhere/r.jsonl"], "cannot hold records"),
     ],
 )
