@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 44  # characters of a call
 _INCHES_A_ROW, _WIDTH = 0.27, 10.0
 _INK, _FAINT, _GRID = "#22252b", "#6d7480", "#e6e8ec"
-_INJECTED, _ABOVE = "the model is told", -0.45  # a row, from its middle
+_INJECTED = "the model is told"
+_ABOVE = -0.45  # of a row, from its middle: where marks stand
 _COLOURS = {
     "the model plans": "#4263eb",
     "the model answers": "#9775fa",

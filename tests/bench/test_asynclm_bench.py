@@ -243,7 +243,7 @@ def test_the_papers_points_stand_beside_their_sets() -> None:
     assert cited("multi_step") == []
 
 
-def test_the_curve_has_a_mark_for_each_cell(records: list[Record]) -> None:
+def test_the_curve_marks_async_over_both_others_and_there_is_none_without_rows(records: list[Record]) -> None:
     lines = curve(rows_of(records, "virtual", "parallel"))
     assert "tool time / writing time" in lines[-1]
     assert any("o" in line for line in lines[:-2])

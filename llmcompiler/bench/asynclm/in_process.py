@@ -100,7 +100,7 @@ class InProcess:
 
     def __init__(self, model: LocalModel, floor: "Floor") -> None:
         self._per_token = 0.0  # seconds
-        self._first_token = _Curve(())  # seconds, by tokens of the prompt
+        self._first_token = _Parabola(())  # seconds, by tokens of the prompt
         self._model, self._floor = model, floor
         self._engine = LocalEngine(model)
 
@@ -125,7 +125,7 @@ class InProcess:
     def measure(self, longest: int) -> None:
         """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
         measured = [self._median_of_some(words) for words in (1, longest // 3, longest)]
-        self._first_token = _Curve(tuple((costs.tokens_in, costs.starting) for costs in measured))
+        self._first_token = _Parabola(tuple((costs.tokens_in, costs.starting) for costs in measured))
         self._per_token = measured[0].generating / measured[0].tokens_out  # it grows little with the prompt
 
     def _median_of_some(self, words: int) -> Costs:
@@ -141,8 +141,8 @@ class InProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Curve:
-    """A parabola through three points: to read n tokens takes time that grows with n and with its square."""
+class _Parabola:
+    """The one through three points: to read n tokens takes time that grows with n and with its square."""
 
     points: tuple[tuple[float, float], ...]
 

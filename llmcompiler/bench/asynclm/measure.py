@@ -25,6 +25,7 @@ COUNT = 10  # workloads of each set, unless asked for
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
 OTHER_ORDERS = ("longest_first", "random")
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
+_CML: tuple[Wire, ...] = ("cml",)
 _APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
 
 Opened: TypeAlias = AbstractContextManager[Ground]
@@ -58,9 +59,6 @@ class Place:
 
 def _served(jobs: Sequence[Job]) -> Opened:
     return served({key: script for job in jobs for key, script in job.sessions.items()})
-
-
-_CML: tuple[Wire, ...] = ("cml",)
 
 
 def _in_process(jobs: Sequence[Job]) -> Opened:
@@ -145,8 +143,7 @@ def measurement_of(request: Request) -> Measurement:
 
 def record_key(ground: str, job: Job) -> tuple[str, ...]:
     """Return the key of the record that a job gives."""
-    cell = (f"{job.cell.per_token_ms:g}", f"{job.cell.first_token_ms:g}")
-    return (ground, job.set, job.workload.id, job.contender.name, job.order, *cell)
+    return (ground, job.set, job.workload.id, job.contender.name, job.order, str(job.cell))
 
 
 def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:

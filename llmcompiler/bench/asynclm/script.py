@@ -9,6 +9,7 @@ from llmcompiler.bench.asynclm.ideal import (
     ANY_FUTURE,
     MARKS,
     TRAP_TOKENS,
+    USER,
     CmlIdeal,
     FuturesIdeal,
     Ideal,
@@ -27,6 +28,7 @@ from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.values import Ref, substitute
 from llmcompiler.strategies.asynclm.cml import interrupt
+from llmcompiler.strategies.asynclm.interrupts import quoted
 from llmcompiler.testing.server import LONGEST_SPACE, count_tokens, tokenize
 
 ANSWER = "The calls were made."
@@ -113,7 +115,7 @@ def predicted(workload: Workload, contender: Contender, cell: Cell, order: str =
 
 def message_tokens(text: str) -> int:
     """Return how many tokens a message of the user takes to read within a text."""
-    return len(cml_tokens(interrupt(MARKS, "@user", framed(text, MAX_SHOWN))))
+    return len(cml_tokens(interrupt(MARKS, USER, quoted(text))))
 
 
 def name_of(id: int) -> str:
