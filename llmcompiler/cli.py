@@ -50,6 +50,11 @@ SuiteName = Annotated[
         help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm[:SET,...]; or fetch, for data."
     ),
 ]
+Contenders = Annotated[
+    str | None,
+    typer.Option("--strategies", help="Whom to compare: compiler,react and so on; asynclm: sync,async and so on."),
+]
+Count = Annotated[int | None, typer.Option("--n", min=1, help="Questions (asynclm: a set); else the usual number.")]
 RecordFile = Annotated[
     str | None,
     typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
@@ -186,13 +191,8 @@ def demo(
 @app.command()
 def bench(
     suite: SuiteName = "overhead",
-    strategies: Annotated[
-        str | None,
-        typer.Option("--strategies", help="Whom to compare: compiler,react and so on; asynclm: sync,async and so on."),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("--n", min=1, help="Questions, of asynclm a set; else the suite's usual number.")
-    ] = None,
+    strategies: Contenders = None,
+    count: Count = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
     profile: Annotated[

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from llmcompiler.bench.asynclm.contenders import CONTENDERS, Contender
 from llmcompiler.bench.asynclm.ground import Costs
 from llmcompiler.bench.asynclm.ideal import MARKS, PIECES, TRAP_TOKENS, CmlIdeal
-from llmcompiler.bench.asynclm.latency import ASYNC, Job
+from llmcompiler.bench.asynclm.latency import ASYNC, Work
 from llmcompiler.bench.asynclm.script import OWN_PACE, Cell, Script
 from llmcompiler.bench.asynclm.virtual import request_of
 from llmcompiler.bench.asynclm.workload import Workload
@@ -132,7 +132,7 @@ class InProcess:
         return sorted((self._costs_of_one(words) for _ in range(_TIMES)), key=lambda costs: costs.busy)[_TIMES // 2]
 
     def _costs_of_one(self, words: int) -> Costs:
-        script = Script(CmlIdeal((), _answer(_WRITTEN)), Job(()), OWN_PACE.pace, keeps_cache=True)
+        script = Script(CmlIdeal((), _answer(_WRITTEN)), Work(()), OWN_PACE.pace, keeps_cache=True)
         voice = self.voice("pace", script, CONTENDERS[ASYNC.name])
         agent = AsyncLM(voice.speaker)
         self.run(agent.arun("so" + " so" * words))
