@@ -153,7 +153,7 @@ def show_asynclm(measurement: "Measurement", out: Console, err: Console) -> "lis
     for title, lines in report.sections(records):
         out.print(Text(title, "bold"))
         for line in lines:
-            out.print(Text(line), crop=False, soft_wrap=True)
+            out.print(Text(line), width=report.WIDTH)
         out.print()
     for line in report.notes(records):
         out.print(Text(line, "dim"), width=report.WIDTH)
