@@ -77,13 +77,11 @@ def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     ground = records[0].ground
     rows = [row for name in sets for row in rows_of(records, ground, name)]
     title = f"speed-up of async over sync (o), over sync_parallel (+), 1 + x (.), {PLACES[ground].title}"
+    lost = f"who loses where: by how much (writing its further tokens takes), {PLACES[ground].title}"
     told = [
         (title, curve(rows)),
         ("orders of calls, mean wall of async on chains", order_lines(records)),
-        (
-            f"who loses where: by how much (writing its further tokens takes), {PLACES[ground].title}",
-            loss_lines(records, ground),
-        ),
+        (lost, loss_lines(records, ground)),
     ]
     return [(title, lines) for title, lines in told if lines]
 
@@ -122,9 +120,8 @@ def notes(records: Sequence[Record]) -> list[str]:
     lines = [
         f"an IDEAL model, which writes the right calls; real strategies and tools; Python {about['python']}, "
         f"{about['cores']} cores",
-        "cell: milliseconds per token / to the first token; all figures in it are means a workload",
-        "/sync, /parallel: the wall of sync, of sync_parallel over this one's; predicted: the wall by the latency model; off: "
-        "by how much",
+        "cell: milliseconds per token / to the first token; figures are means a workload",
+        "/sync, /parallel: the wall of sync, of sync_parallel over this one's; predicted: the wall by the latency model",
         "in, out: tokens, in without what was cached; start, write, wait, inject: seconds to the first token, of writing, "
         "with nothing to write, of reading results and messages",
         "sync and sync_parallel write the same calls as async, and wait otherwise; in interrupts they, and the compiler, "
