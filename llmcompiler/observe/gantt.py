@@ -78,7 +78,7 @@ def requests_of(result: "RunResult") -> list[Request]:
     return requests if began is None else [*requests, Request("plans", began, result.seconds)]
 
 
-def _parts(injected: "Iterable[TextInjected]", result: "RunResult") -> Iterator[Request]:
+def _parts(injected: Iterable[TextInjected], result: "RunResult") -> Iterator[Request]:
     """Yield the parts of a text into which results came; after the last of these it is the answer."""
     began = 0.0
     for event in injected:

@@ -31,7 +31,8 @@ Wire: TypeAlias = Literal["cml", "native", "plan"]
 class Contender:
     """One row of the tables: a mode, and what plays it.
 
-    wire: what the model writes. trap: what ends its waiting. refs: calls name others whose results have not come.
+    wire: what the model writes. what: how the mode is told. trap: what ends its waiting. refs: calls name others whose
+    results have not come.
     """
 
     mode: Mode

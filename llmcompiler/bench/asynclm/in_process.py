@@ -57,11 +57,13 @@ def in_process(scripts: Iterable[Script], workloads: Iterable[Workload]) -> Iter
         make_checkpoint(Path(folder), make_tokenizer(texts=[*_written(scripts), *read], pieces=PIECES), _CONTEXT)
         model = LocalModel(folder, options={"max_tokens": _TEXT})
         floor = Floor()
-        with one_thread(), forced(run_sync(_loaded(model)), floor.goes_on) as floor.given:
-            ground = InProcess(model, floor)
-            ground.measure(max(map(count_tokens, read)))
-            yield ground
-        model.release()
+        try:
+            with one_thread(), forced(run_sync(_loaded(model)), floor.goes_on) as floor.given:
+                ground = InProcess(model, floor)
+                ground.measure(max(map(count_tokens, read)))
+                yield ground
+        finally:
+            model.release()
 
 
 async def _loaded(model: LocalModel) -> Checkpoint:

@@ -129,16 +129,28 @@ class Measurement:
 
 
 def measurement_of(request: Request) -> Measurement:
-    """Return the measurement for a request. Raises `UsageError` for what is not known, and where data are missing."""
-    for name in request.grounds:
-        if name not in PLACES:
-            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(PLACES))}")
-    wanted = {name: list(PLACES[name].jobs(request)) for name in dict.fromkeys(request.grounds)}
+    """Return the measurement for a request.
+
+    Raises `UsageError` for what is not known, for a ground on which nothing is left to measure, and where data are missing.
+    """
+    wanted = {name: _jobs(name, request) for name in dict.fromkeys(request.grounds)}
     keys = {record_key(name, job) for name, jobs in wanted.items() for job in jobs}
     kept = [record for record in (read_records(request.file) if request.file else []) if record.key in keys]
     done = {record.key: record for record in kept}
     left = [(name, [job for job in jobs if record_key(name, job) not in done]) for name, jobs in wanted.items()]
     return Measurement(request, list(done.values()), [(name, jobs) for name, jobs in left if jobs])
+
+
+def _jobs(ground: str, request: Request) -> list[Job]:
+    if ground not in PLACES:
+        raise UsageError(f"there is no ground {ground!r} to measure on; {did_you_mean(ground, list(PLACES))}")
+    jobs = list(PLACES[ground].jobs(request))
+    if not jobs:
+        raise UsageError(
+            f"there is nothing to measure on the ground {ground} with {', '.join(request.modes)}: it takes modes that write "
+            f"{', '.join(PLACES[ground].wires)}, and refs need a set of chains, such as multi_step"
+        )
+    return jobs
 
 
 def record_key(ground: str, job: Job) -> tuple[str, ...]:

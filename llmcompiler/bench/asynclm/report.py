@@ -10,7 +10,7 @@ from llmcompiler.bench.asynclm.latency import ASYNC, COMPILER, FUTURES, SYNC, SY
 from llmcompiler.bench.asynclm.measure import PLACES
 from llmcompiler.bench.asynclm.points import POINTS, Point, speedup
 from llmcompiler.bench.asynclm.record import Record
-from llmcompiler.bench.asynclm.summary import Loss, Row, losses, ordered_means, rows_of
+from llmcompiler.bench.asynclm.summary import Loss, Row, all_rows, losses, ordered_means, rows_of
 from llmcompiler.bench.comparing.report import fixed_table
 from llmcompiler.bench.table import machine
 
@@ -73,13 +73,11 @@ def _bar(point: Point) -> str:
 
 def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     """Return what follows from the tables, each with its title: the curve, the orders, and where Async loses."""
-    sets = dict.fromkeys(record.set for record in records)
     ground = records[0].ground
-    rows = [row for name in sets for row in rows_of(records, ground, name)]
     title = f"speed-up of async over sync (o), over sync_parallel (+), 1 + x (.), {PLACES[ground].title}"
     lost = f"who loses where: by how much (writing its further tokens takes), {PLACES[ground].title}"
     told = [
-        (title, curve(rows)),
+        (title, curve(all_rows(records, ground))),
         ("orders of calls, mean wall of async on chains", order_lines(records)),
         (lost, loss_lines(records, ground)),
     ]
@@ -129,9 +127,7 @@ def notes(records: Sequence[Record]) -> list[str]:
     ]
     lines += [f"{name}: {CONTENDERS[name].what}" for name in dict.fromkeys(record.contender for record in records)]
     for ground in dict.fromkeys(record.ground for record in records):
-        rows = [
-            row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)
-        ]
+        rows = all_rows(records, ground)
         worst = max(rows, key=lambda row: abs(row.off))
         lines.append(
             f"{PLACES[ground].title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+z.2f} % "

@@ -51,6 +51,11 @@ def rows_of(records: Sequence[Record], ground: str, name: str) -> list[Row]:
     return [_row(cell, groups, contender) for cell in cells for of, contender in groups if of == cell]
 
 
+def all_rows(records: Sequence[Record], ground: str) -> list[Row]:
+    """Return the rows of one ground, set by set."""
+    return [row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)]
+
+
 def _row(cell: str, groups: Mapping[tuple[str, str], Sequence[Record]], contender: str) -> Row:
     group = groups[cell, contender]
     over_sync, over_parallel = (_over(groups.get((cell, mode.name), ()), group) for mode in (SYNC, SYNC_PARALLEL))
