@@ -35,8 +35,8 @@ Opened: TypeAlias = AbstractContextManager[Ground]
 class Place:
     """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
 
-    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`. wires: what can be
-    written there; contenders that write something else are left out.
+    about: what is to be known of its figures. opened: returns the ground for these jobs. A further ground is one more of
+    these, and of `Ground`. wires: what can be written there; contenders that write something else are left out.
     """
 
     title: str
@@ -44,6 +44,7 @@ class Place:
     cells: Sequence[Cell]
     share: int = 1
     orders: Sequence[str] = ()
+    about: str = ""
     wires: Collection[Wire] = get_args(Wire)
 
     def jobs(self, request: "Request") -> Iterator[Job]:
@@ -72,10 +73,11 @@ PLACES: Mapping[str, Place] = MappingProxyType(
             "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
         ),
         "local": Place(
-            "a model in this process (random weights, forced tokens: the engine is measured, not a model's skill)",
+            "a model in this process",
             _in_process,
             [OWN_PACE],
             share=5,
+            about="random weights and forced tokens, so the engine is measured, no model's skill; modes that write CML alone",
             wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
         ),
     }

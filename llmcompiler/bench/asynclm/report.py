@@ -127,10 +127,11 @@ def notes(records: Sequence[Record]) -> list[str]:
     ]
     lines += [f"{name}: {CONTENDERS[name].what}" for name in dict.fromkeys(record.contender for record in records)]
     for ground in dict.fromkeys(record.ground for record in records):
-        rows = all_rows(records, ground)
+        rows, place = all_rows(records, ground), PLACES[ground]
         worst = max(rows, key=lambda row: abs(row.off))
+        lines += [f"{place.title}: {place.about}"] if place.about else []
         lines.append(
-            f"{PLACES[ground].title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+z.2f} % "
+            f"{place.title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+z.2f} % "
             f"({worst.set}, {worst.cell}, {worst.contender})"
         )
     return lines
