@@ -77,7 +77,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
             _in_process,
             [OWN_PACE],
             share=5,
-            about="random weights and forced tokens, so the engine is measured, no model's skill; modes that write CML alone",
+            about="random weights, forced tokens: the engine is measured, no model's skill; modes that write CML alone",
             wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
         ),
     }
