@@ -52,8 +52,7 @@ def requests_of(result: "RunResult") -> list[Request]:
 
     Those that the events do not tell of, of tools that ask a model themselves, are not among them.
     """
-    injected = [event for event in result.events if isinstance(event, TextInjected)]
-    if injected:
+    if injected := _injections(result):
         return list(_parts(injected, result))
     requests: list[Request] = []
     began: float | None = None  # a request for a plan, under way
@@ -76,6 +75,10 @@ def requests_of(result: "RunResult") -> list[Request]:
             case TaskEnded():
                 quiet = event.at
     return requests if began is None else [*requests, Request("plans", began, result.seconds)]
+
+
+def _injections(result: "RunResult") -> list[TextInjected]:
+    return [event for event in result.events if isinstance(event, TextInjected)]
 
 
 def _parts(injected: Iterable[TextInjected], result: "RunResult") -> Iterator[Request]:
@@ -124,8 +127,7 @@ def _labels(result: "RunResult") -> list[str]:
 def _draw(panel: "Axes", title: str, result: "RunResult", labels: Sequence[str]) -> None:
     for request in requests_of(result):
         _bar(panel, 0, request.began, request.ended, _COLOURS[f"the model {request.purpose}"], "white")
-    injected = [event.at for event in result.events if isinstance(event, TextInjected)]
-    if injected:
+    if injected := [event.at for event in _injections(result)]:
         panel.plot(injected, [_ABOVE] * len(injected), "v", color=_INK, markersize=4.5)
     for row, record in enumerate(result.tasks.values(), 1):
         _draw_task(panel, row, record)
@@ -198,7 +200,7 @@ def _kinds(results: "Iterable[RunResult]") -> set[str]:
     for result in results:
         kinds |= {f"the model {request.purpose}" for request in requests_of(result)}
         kinds |= {_state(record) for record in result.tasks.values()}
-        kinds |= {_INJECTED for event in result.events if isinstance(event, TextInjected)}
+        kinds |= {_INJECTED for _ in _injections(result)}
     return kinds
 
 
