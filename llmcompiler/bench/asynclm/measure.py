@@ -118,15 +118,12 @@ class Measurement:
         records, toolbox = list(self.done), Toolbox()
         for name, jobs in self.left:
             told = begins(name, len(jobs))
-
-            def keep(record: Record, told: Told = told) -> None:
-                records.append(record)
-                if self.request.file is not None:
-                    append(self.request.file, record)
-                told(record)
-
             with PLACES[name].opened(jobs) as ground:
-                _run(ground, jobs, toolbox, keep)
+                for record in _played(ground, jobs, toolbox):
+                    records.append(record)
+                    if self.request.file is not None:
+                        append(self.request.file, record)
+                    told(record)
         return records
 
 
@@ -160,13 +157,13 @@ def record_key(ground: str, job: Job) -> tuple[str, ...]:
     return (ground, job.set, job.workload.id, job.contender.name, job.order, str(job.cell))
 
 
-def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
+def _played(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox) -> Iterator[Record]:
+    """Yield the records of jobs, as many at once as the ground allows."""
     if ground.at_once > 1:  # imports and connections belong to no mode
         ground.run(_side_by_side([Course(job, ground, toolbox) for job in jobs[: ground.at_once]]))
     for first in range(0, len(jobs), ground.at_once):
         some = jobs[first : first + ground.at_once]
-        for record in ground.run(_side_by_side([Course(job, ground, toolbox) for job in some])):
-            keep(record)
+        yield from ground.run(_side_by_side([Course(job, ground, toolbox) for job in some]))
 
 
 async def _side_by_side(courses: Sequence[Course]) -> list[Record]:
