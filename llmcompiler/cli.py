@@ -50,6 +50,11 @@ SuiteName = Annotated[
         help="overhead, parallelqa, hotpotqa, movie, game24, webshop, bfcl, asynclm[:SET,...]; or fetch, for data."
     ),
 ]
+Contenders = Annotated[
+    str | None,
+    typer.Option("--strategies", help="Whom to compare: compiler,react and so on; asynclm: sync,async and so on."),
+]
+Count = Annotated[int | None, typer.Option("--n", min=1, help="Questions (asynclm: a set); else the usual number.")]
 RecordFile = Annotated[
     str | None,
     typer.Option("--json", help="A file for the records, a line a question; a comparison goes on where it stopped."),
@@ -186,10 +191,8 @@ def demo(
 @app.command()
 def bench(
     suite: SuiteName = "overhead",
-    strategies: Annotated[
-        str | None, typer.Option("--strategies", help="Whom to compare: compiler,react,parallel_calls and so on.")
-    ] = None,
-    count: Annotated[int | None, typer.Option("--n", min=1, help="Questions; else the suite's usual number.")] = None,
+    strategies: Contenders = None,
+    count: Count = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
     profile: Annotated[
@@ -216,14 +219,19 @@ def bench(
     from llmcompiler.bench.comparing.settings import DEFAULT_PROFILE
 
     with _Told():
-        command.known_suite(suite)
+        is_asynclm = command.known_suite(suite).partition(":")[0] == "asynclm"
+        if not is_asynclm:
+            command.refuse({"ground": ground}, "only asynclm has grounds to measure on")
         if suite == "fetch":
             raise typer.Exit(0 if command.fetch_data(data, out, err) else 1)
         if suite == "overhead":
             command.measure_overhead(runs, only or (), file, out, err)
             return
-        if suite.partition(":")[0] == "asynclm":
-            command.refuse_of_asynclm({"model": model, "base-url": base_url, "profile": profile, "grid": grid})
+        if is_asynclm:
+            speed = {"profile": profile, "tool-time": tool_time != 1, "grid": grid}
+            command.refuse(
+                {"model": model, "base-url": base_url, **speed}, "asynclm plays an ideal model at paces of its own"
+            )
             measurement = command.measure_asynclm(suite, strategies, ground, count, data, file)
             raise typer.Exit(int(any(record.error for record in command.show_asynclm(measurement, out, err))))
         request = Request(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llmcompiler.bench.asynclm.measure import Measurement
 
 USUAL_MODEL = "openai:gpt-4.1-mini"  # as in the bundled configurations
+_TOLD = 5  # failures that are told: more say nothing new
 _USUAL = ("compiler", "react", "parallel_calls", "tree", "tree_parallel")
 
 
@@ -79,7 +80,7 @@ def compare(request: Request, out: Console, err: Console) -> list[Record]:
         out.print()
     for line in report.notes(session.setting, records):
         out.print(Text(line, "dim"), width=report.WIDTH)
-    _say_what_failed(records, err)
+    _say_what_failed([record for record in records if record.answer is None], err)
     return records
 
 
@@ -105,14 +106,14 @@ def compare_in_grid(request: Request, out: Console, err: Console) -> list[Record
         width=report.WIDTH,
     )
     records = [record for cell in cells for record in cell.records]
-    _say_what_failed(records, err)
+    _say_what_failed([record for record in records if record.answer is None], err)
     return records
 
 
-def refuse_of_asynclm(given: Mapping[str, object]) -> None:
-    """Raise `UsageError` for options by which one chooses another model, or how fast it is."""
+def refuse(given: Mapping[str, object], why: str) -> None:
+    """Raise `UsageError` for options that are given though they would have no effect; `why` says for what reason."""
     if named := [f"--{name}" for name, value in given.items() if value]:
-        raise UsageError(f"asynclm plays an ideal model at paces of its own; leave out {', '.join(named)}")
+        raise UsageError(f"{why}; leave out {', '.join(named)}")
 
 
 def measure_asynclm(
@@ -152,12 +153,11 @@ def show_asynclm(measurement: "Measurement", out: Console, err: Console) -> "lis
     for title, lines in report.sections(records):
         out.print(Text(title, "bold"))
         for line in lines:
-            out.print(Text(line), crop=False, soft_wrap=True)
+            out.print(Text(line), width=report.WIDTH)
         out.print()
     for line in report.notes(records):
         out.print(Text(line, "dim"), width=report.WIDTH)
-    for record in [record for record in records if record.error][:5]:
-        err.print(Text(f"{record.contender} failed on {record.id}: {record.error}", "red"), soft_wrap=True)
+    _say_what_failed([record for record in records if record.error], err)
     return records
 
 
@@ -182,8 +182,8 @@ def _say_what_is_done(done: int, left: int, err: Console) -> None:
         err.print(Text(said, "dim"))
 
 
-def _say_what_failed(records: Sequence[Record], err: Console) -> None:
-    for record in [record for record in records if record.answer is None][:5]:
+def _say_what_failed(failed: "Sequence[Record | asynclm_record.Record]", err: Console) -> None:
+    for record in failed[:_TOLD]:
         err.print(Text(f"{record.contender} failed on {record.id}: {record.error}", "red"), soft_wrap=True)
 
 

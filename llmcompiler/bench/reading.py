@@ -12,8 +12,6 @@ from llmcompiler.testing.server import tokenize
 CHUNK = 4
 CML_TOKENS = 100_000
 _TASK = '{id}. search(query="market cap of company {id}", limit=3, fields=["name", "value"])\n'
-
-
 _CML = """While these run: the museums are for the rain.
 [CALL] a{id} [HEAD] search(query="market cap of company {id}", limit=3) [END]
 [CALL] note(text="company {id}") [END]

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from llmcompiler.config.choices import DEFAULT_STRATEGY, foreign
 from llmcompiler.config.documents import Document, KeyPath, key_text
-from llmcompiler.config.schema import DEFAULT_STRATEGY, ConfigSection, foreign
+from llmcompiler.config.schema import ConfigSection
 from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.plan.showing import shown
 from llmcompiler.plan.values import Json

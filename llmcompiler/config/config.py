@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from llmcompiler.config.schema import OPTIONS, ConfigSection, EngineName, HoldWrites, ModelSection, Trap
+from llmcompiler.config.choices import OPTIONS, EngineName, HoldWrites, Trap
+from llmcompiler.config.schema import ConfigSection, ModelSection
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries

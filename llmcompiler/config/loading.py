@@ -14,10 +14,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from llmcompiler._resources import bundled
+from llmcompiler.config.choices import DEFAULT_STRATEGY, foreign
 from llmcompiler.config.complaints import complain, described
 from llmcompiler.config.config import Config, config_of
 from llmcompiler.config.documents import Document, KeyPath, Place, Problem, key_text, read_document
-from llmcompiler.config.schema import DEFAULT_STRATEGY, ConfigSection, ToolSection, foreign
+from llmcompiler.config.schema import ConfigSection, ToolSection
 from llmcompiler.errors import ConfigError, UsageError
 from llmcompiler.execution.targets import target_of
 from llmcompiler.models.provider import is_local

@@ -1,9 +1,7 @@
 """What a configuration file may say. pydantic reads it once; `config.py` makes frozen values of it."""
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from llmcompiler.config.choices import DEFAULT_STRATEGY, EngineName, HoldWrites, StrategyName, Trap
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines
 from llmcompiler.models.address import server_address
@@ -24,36 +23,6 @@ from llmcompiler.models.provider import is_local, provider_and_name
 from llmcompiler.plan.tools import Cache, Effect, Rate, Tier
 from llmcompiler.prompting import example_set
 from llmcompiler.toolkit.amounts import rate_of, seconds_of
-
-StrategyName = Literal["compiler", "react", "react_careful", "parallel_calls", "rewoo", "skeleton", "tree", "asynclm"]
-DEFAULT_STRATEGY: StrategyName = "compiler"
-EngineName = Literal["auto", "chat", "completions", "futures", "local"]
-Trap = Literal["any", "all"]
-HoldWrites = Literal["trap", "no"]
-
-# What not every strategy takes, by strategy. Each is a key of the file, and an argument of the strategy's class.
-OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "compiler": ("planner_model", "joiner_model", "examples", "planner_prompt", "joiner_prompt", "stream"),
-        "parallel_calls": ("early",),
-        "rewoo": ("sequential",),
-        "skeleton": ("stream",),
-        "tree": ("depth", "breadth", "parallel"),
-        "asynclm": ("engine", "trap", "hold_writes"),
-    }
-)
-
-
-def foreign(strategy: object) -> dict[str, list[str]]:
-    """Return the keys that only other strategies take, each with the names of those; none if there is no such strategy."""
-    if strategy not in get_args(StrategyName):
-        return {}
-    users: dict[str, list[str]] = {}
-    for name, options in OPTIONS.items():
-        for option in options:
-            users.setdefault(option, []).append(name)
-    return {option: names for option, names in users.items() if strategy not in names}
-
 
 _EVERY_REQUEST = frozenset({"model", "messages", "stream", "stream_options", "stop"})
 _NAMED = ("temperature", "top_p", "max_tokens", "seed")

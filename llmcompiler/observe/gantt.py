@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 44  # characters of a call
 _INCHES_A_ROW, _WIDTH = 0.27, 10.0
 _INK, _FAINT, _GRID = "#22252b", "#6d7480", "#e6e8ec"
-_INJECTED, _ABOVE = "the model is told", -0.45  # a row, from its middle
+_INJECTED = "the model is told"
+_ABOVE = -0.45  # of a row, from its middle: where marks stand
 _COLOURS = {
     "the model plans": "#4263eb",
     "the model answers": "#9775fa",
@@ -51,8 +52,7 @@ def requests_of(result: "RunResult") -> list[Request]:
 
     Those that the events do not tell of, of tools that ask a model themselves, are not among them.
     """
-    injected = [event for event in result.events if isinstance(event, TextInjected)]
-    if injected:
+    if injected := _injections(result):
         return list(_parts(injected, result))
     requests: list[Request] = []
     began: float | None = None  # a request for a plan, under way
@@ -77,7 +77,11 @@ def requests_of(result: "RunResult") -> list[Request]:
     return requests if began is None else [*requests, Request("plans", began, result.seconds)]
 
 
-def _parts(injected: "Iterable[TextInjected]", result: "RunResult") -> Iterator[Request]:
+def _injections(result: "RunResult") -> list[TextInjected]:
+    return [event for event in result.events if isinstance(event, TextInjected)]
+
+
+def _parts(injected: Iterable[TextInjected], result: "RunResult") -> Iterator[Request]:
     """Yield the parts of a text into which results came; after the last of these it is the answer."""
     began = 0.0
     for event in injected:
@@ -123,8 +127,7 @@ def _labels(result: "RunResult") -> list[str]:
 def _draw(panel: "Axes", title: str, result: "RunResult", labels: Sequence[str]) -> None:
     for request in requests_of(result):
         _bar(panel, 0, request.began, request.ended, _COLOURS[f"the model {request.purpose}"], "white")
-    injected = [event.at for event in result.events if isinstance(event, TextInjected)]
-    if injected:
+    if injected := [event.at for event in _injections(result)]:
         panel.plot(injected, [_ABOVE] * len(injected), "v", color=_INK, markersize=4.5)
     for row, record in enumerate(result.tasks.values(), 1):
         _draw_task(panel, row, record)
@@ -197,7 +200,7 @@ def _kinds(results: "Iterable[RunResult]") -> set[str]:
     for result in results:
         kinds |= {f"the model {request.purpose}" for request in requests_of(result)}
         kinds |= {_state(record) for record in result.tasks.values()}
-        kinds |= {_INJECTED for event in result.events if isinstance(event, TextInjected)}
+        kinds |= {_INJECTED for _ in _injections(result)}
     return kinds
 
 

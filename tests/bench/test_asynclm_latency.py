@@ -18,16 +18,16 @@ from llmcompiler.bench.asynclm.latency import (
     SYNC_PARALLEL,
     Arrival,
     Call,
-    Job,
     Mode,
     Pace,
     Prediction,
-    Trap,
+    Work,
     in_turn,
     seconds_per_writing,
     simulate,
 )
 from llmcompiler.bench.asynclm.order import longest_first
+from llmcompiler.config.choices import Trap
 from llmcompiler.testing.server import Timing
 
 MS = Pace(per_token=1.0)  # one unit of time a token: figures are exact
@@ -36,7 +36,7 @@ A, B, C = Call(1, 20, 10), Call(2, 20, 60), Call(3, 20, 100, frozenset({1}))
 
 
 def wall(calls: Sequence[Call], mode: Mode, pace: Pace = MS) -> float:
-    return simulate(Job(tuple(calls)), pace, mode).wall
+    return simulate(Work(tuple(calls)), pace, mode).wall
 
 
 # --- the worked cases
@@ -67,15 +67,15 @@ def test_three_independent_calls_without_further_terms(mode: Mode, expected: flo
     ],
 )
 def test_a_call_that_needs_another(calls: tuple[Call, ...], waits: bool, expected: float) -> None:
-    assert simulate(Job(calls, waits=waits), MS, ASYNC).wall == expected
+    assert simulate(Work(calls, waits=waits), MS, ASYNC).wall == expected
 
 
 @pytest.mark.parametrize("mode", [ASYNC, ASYNC_NAIVE])
 def test_refs_let_a_call_be_written_before_its_inputs_are_there(mode: Mode) -> None:
     calls = (Call(1, 20, 100), Call(2, 20, 100, frozenset({1})))
-    assert simulate(Job(calls), MS, mode).wall == 20 + 100 + 20 + 100
-    assert simulate(Job(calls, refs=True), MS, mode).wall == 20 + 100 + 100
-    assert simulate(Job(calls), MS, COMPILER).wall == 20 + 100 + 100
+    assert simulate(Work(calls), MS, mode).wall == 20 + 100 + 20 + 100
+    assert simulate(Work(calls, refs=True), MS, mode).wall == 20 + 100 + 100
+    assert simulate(Work(calls), MS, COMPILER).wall == 20 + 100 + 100
 
 
 # --- theorems
@@ -150,9 +150,9 @@ def test_async_in_the_order_of_the_levels_is_slower_than_parallel_by_its_control
     pace = Pace(per_token=1.0, first_token=60.0, per_read_token=0.25)
     read = [replace(call, result_tokens=8) for call in calls]
     written = [replace(call, tokens=call.tokens + control) for call in read]
-    parallel = simulate(Job(tuple(read), prompt_tokens=50), pace, SYNC_PARALLEL)
-    job = Job(by_level(written), prompt_tokens=50, trap_tokens=trap_tokens, waits=True)
-    told = simulate(job, pace, ASYNC)
+    parallel = simulate(Work(tuple(read), prompt_tokens=50), pace, SYNC_PARALLEL)
+    work = Work(by_level(written), prompt_tokens=50, trap_tokens=trap_tokens, waits=True)
+    told = simulate(work, pace, ASYNC)
     assert told.wall <= parallel.wall + (told.generated - parallel.generated) * pace.per_token
 
 
@@ -161,8 +161,8 @@ def test_the_parts_add_up_and_everything_is_written_and_read(
     calls: list[Call], mode: Mode, trap: Trap, refs: bool
 ) -> None:
     calls = [replace(call, result_tokens=7) for call in calls]
-    job = Job(tuple(calls), answer_tokens=30, prompt_tokens=100, trap=trap, refs=refs)
-    told = simulate(job, Pace(0.01, 0.3, 0.001, 0.0001), mode)
+    work = Work(tuple(calls), answer_tokens=30, prompt_tokens=100, trap=trap, refs=refs)
+    told = simulate(work, Pace(0.01, 0.3, 0.001, 0.0001), mode)
     assert told.generated == sum(call.tokens for call in calls) + 30
     assert told.prefilled - told.resent == 100 + 7 * len(calls)
     assert told.wall == pytest.approx(told.starting + told.generating + told.waiting + told.injecting)
@@ -208,50 +208,50 @@ PACE = Pace(per_token=1.0, first_token=50.0, per_read_token=0.5, per_resent_toke
     ],
 )
 def test_requests_reading_and_the_answer_are_counted(mode: Mode, expected: Prediction) -> None:
-    assert simulate(Job(PAIR, answer_tokens=5, prompt_tokens=20), PACE, mode) == expected
+    assert simulate(Work(PAIR, answer_tokens=5, prompt_tokens=20), PACE, mode) == expected
 
 
 def test_a_trap_is_written_and_what_ends_meanwhile_is_read_without_waiting() -> None:
-    job = Job((Call(1, 10, 3), Call(2, 10, 100)), trap_tokens=5)
-    told = simulate(job, MS, ASYNC)
+    work = Work((Call(1, 10, 3), Call(2, 10, 100)), trap_tokens=5)
+    told = simulate(work, MS, ASYNC)
     assert (told.generated, told.waiting, told.wall) == (10 + 10 + 5, 95, 120)  # the first is read before the trap
 
 
 def test_a_trap_for_any_result_wakes_for_each_and_one_for_all_but_once() -> None:
-    job = {trap: Job(PAIR, trap_tokens=5, trap=trap) for trap in ("any", "all")}
-    woken = {trap: simulate(each, PACE, ASYNC_NAIVE) for trap, each in job.items()}
+    work = {trap: Work(PAIR, trap_tokens=5, trap=trap) for trap in ("any", "all")}
+    woken = {trap: simulate(each, PACE, ASYNC_NAIVE) for trap, each in work.items()}
     assert {trap: (told.requests, told.generated) for trap, told in woken.items()} == {"any": (3, 30), "all": (2, 25)}
 
 
 @pytest.mark.parametrize(("tokens", "seconds"), [(8, 0.269), (9, 0.136)])
 def test_a_trap_is_written_once_a_result_however_times_are_rounded(tokens: int, seconds: float) -> None:
-    told = simulate(Job((Call(1, tokens, seconds),), trap_tokens=1), Pace(0.01), ASYNC)
+    told = simulate(Work((Call(1, tokens, seconds),), trap_tokens=1), Pace(0.01), ASYNC)
     assert told.generated == tokens + 1
 
 
 def test_a_trap_for_any_result_lets_a_chain_go_on_while_others_run() -> None:
     calls = (Call(1, 10, 20), Call(2, 10, 500), Call(3, 10, 300, frozenset({1})))
-    assert simulate(Job(calls, trap="any"), MS, ASYNC).wall == 520
-    assert simulate(Job(calls, trap="all"), MS, ASYNC).wall == 520 + 10 + 300
+    assert simulate(Work(calls, trap="any"), MS, ASYNC).wall == 520
+    assert simulate(Work(calls, trap="all"), MS, ASYNC).wall == 520 + 10 + 300
 
 
 def test_futures_take_a_request_a_level_but_wait_for_no_level() -> None:
     chain = (Call(1, 10, 100), Call(2, 10, 100, frozenset({1})), Call(3, 10, 100, frozenset({2})))
-    job = Job(chain, answer_tokens=5, trap_tokens=2, trap="all")
-    told = simulate(job, Pace(1.0, first_token=50.0), FUTURES)
+    work = Work(chain, answer_tokens=5, trap_tokens=2, trap="all")
+    told = simulate(work, Pace(1.0, first_token=50.0), FUTURES)
     assert (told.requests, told.generated) == (4, 37)
     assert told.wall == 50 + 10 + 300 + 50 + 5  # the calls run in a row, whatever is written meanwhile
 
 
 def test_a_server_sends_the_first_token_of_a_request_at_its_first_token_time() -> None:
     pace = Pace.of(Timing(first_token=0.3, per_token=0.01, per_prompt_token=0.001))
-    told = simulate(Job((), answer_tokens=11, prompt_tokens=100), pace, SYNC)
+    told = simulate(Work((), answer_tokens=11, prompt_tokens=100), pace, SYNC)
     assert told.wall == pytest.approx(0.1 + 0.3 + 10 * 0.01)
 
 
 # --- the user interrupts
 
-LATER = Job(
+LATER = Work(
     (Call(1, 10, 100), Call(2, 10, 100, frozenset({-1})), Call(3, 10, 100, frozenset({-2}))),
     arrivals=(Arrival(-1, 5, tokens=4), Arrival(-2, 200, tokens=4)),
 )
@@ -265,41 +265,41 @@ def test_a_message_of_the_user_is_read_between_calls() -> None:
 @pytest.mark.parametrize("trap", ["any", "all"])
 def test_a_message_of_the_user_ends_a_trap(trap: Trap) -> None:
     calls = (Call(1, 10, 500), Call(2, 10, 100, frozenset({-1})))
-    told = simulate(Job(calls, arrivals=(Arrival(-1, 200),), trap=trap, trap_tokens=5), MS, ASYNC)
+    told = simulate(Work(calls, arrivals=(Arrival(-1, 200),), trap=trap, trap_tokens=5), MS, ASYNC)
     assert (told.wall, told.generated) == (510, 20 + (15 if trap == "any" else 10))
 
 
 def test_a_message_that_comes_after_the_answer_begins_a_session_of_its_own() -> None:
     calls = (Call(1, 10, 20), Call(2, 10, 20, frozenset({-2})))
-    job = Job(calls, answer_tokens=5, prompt_tokens=7, arrivals=(Arrival(-2, 100, tokens=4),))
-    told = simulate(job, Pace(per_token=1.0, first_token=30.0), ASYNC)
+    work = Work(calls, answer_tokens=5, prompt_tokens=7, arrivals=(Arrival(-2, 100, tokens=4),))
+    told = simulate(work, Pace(per_token=1.0, first_token=30.0), ASYNC)
     assert told.wall == 100 + 30 + 10 + 20 + 5  # the first is answered at 65
     assert (told.requests, told.starting, told.prefilled, told.resent) == (2, 60, 7 + 7 + 4, 0)
 
 
 def test_a_message_that_comes_during_the_answer_is_read_at_its_end() -> None:
     calls = (Call(1, 10, 20), Call(2, 10, 20, frozenset({-2})))
-    told = simulate(Job(calls, answer_tokens=5, arrivals=(Arrival(-2, 32),)), MS, ASYNC)
+    told = simulate(Work(calls, answer_tokens=5, arrivals=(Arrival(-2, 32),)), MS, ASYNC)
     assert (told.wall, told.requests) == (35 + 10 + 20 + 5, 1)
 
 
 def test_a_wait_may_name_the_calls_that_are_waited_for() -> None:
     calls = (Call(1, 10, 100), Call(2, 10, 100), Call(3, 10, 100, frozenset({1})))
-    told = simulate(Job(calls, trap_tokens=2, named_tokens=4, trap="all"), MS, FUTURES)
+    told = simulate(Work(calls, trap_tokens=2, named_tokens=4, trap="all"), MS, FUTURES)
     assert told.generated == 30 + 2 + 3 * 4
-    assert simulate(Job(calls[:2], trap_tokens=2, named_tokens=4, trap="all"), MS, FUTURES).generated == 20 + 2 + 2 * 4
+    assert simulate(Work(calls[:2], trap_tokens=2, named_tokens=4, trap="all"), MS, FUTURES).generated == 20 + 2 + 2 * 4
 
 
 def test_modes_that_wait_answer_one_question_after_another() -> None:
-    jobs = [(at, Job((Call(1, 10, 100),))) for at in (0.0, 5.0, 300.0)]
-    told = in_turn(jobs, MS, SYNC_PARALLEL)
+    parts = [(at, Work((Call(1, 10, 100),))) for at in (0.0, 5.0, 300.0)]
+    told = in_turn(parts, MS, SYNC_PARALLEL)
     assert told.wall == 300 + 110  # the second is asked at 110, done at 220; the third comes at 300
     assert (told.requests, told.waiting) == (6, 380)
     with pytest.raises(ValueError, match="in_turn"):
         simulate(LATER, MS, SYNC)
 
 
-# --- what is no job
+# --- what cannot be done
 
 
 @pytest.mark.parametrize(
@@ -311,11 +311,11 @@ def test_modes_that_wait_answer_one_question_after_another() -> None:
 )
 def test_a_job_says_what_is_wrong_with_its_ids(calls: tuple[Call, ...], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        Job(calls)
+        Work(calls)
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_calls_that_need_each_other_are_told_not_waited_for(mode: Mode) -> None:
-    job = Job((Call(1, 1, 1), Call(2, 1, 1, frozenset({3})), Call(3, 1, 1, frozenset({2}))))
+    work = Work((Call(1, 1, 1), Call(2, 1, 1, frozenset({3})), Call(3, 1, 1, frozenset({2}))))
     with pytest.raises(ValueError, match=r"\[2, 3\]"):
-        simulate(job, MS, mode)
+        simulate(work, MS, mode)

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from llmcompiler.bench.asynclm.latency import ASYNC, SYNC, SYNC_PARALLEL, Call, Job, Mode, Pace, simulate
+from llmcompiler.bench.asynclm.latency import ASYNC, SYNC, SYNC_PARALLEL, Call, Mode, Pace, Work, simulate
 from llmcompiler.bench.asynclm.order import (
     ORDERS,
     Order,
@@ -35,8 +35,7 @@ SAMPLE = [three_chains(random.Random(seed)) for seed in range(1000)]
 
 
 def mean(mode: Mode, per_token: float, order: Order = as_given) -> float:
-    jobs = (Job(tuple(order(calls, per_token))) for calls in SAMPLE)
-    return fmean(simulate(job, Pace(per_token), mode).wall for job in jobs)
+    return fmean(simulate(Work(tuple(order(calls, per_token))), Pace(per_token), mode).wall for calls in SAMPLE)
 
 
 @pytest.mark.parametrize(

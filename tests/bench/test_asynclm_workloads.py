@@ -16,9 +16,9 @@ from llmcompiler.bench.asynclm.latency import (
     SYNC,
     SYNC_PARALLEL,
     Arrival,
-    Job,
     Mode,
     Pace,
+    Work,
     in_turn,
     simulate,
 )
@@ -216,10 +216,10 @@ def test_on_these_chains_the_longest_path_is_no_worse_than_the_longest_call_and_
     sets = [calls_of(workload, tokens) for workload in workloads["multi_step_parallel"]]
     pace = Pace(per_token)
     path, call = (
-        fmean(simulate(Job(tuple(order(calls, per_token))), pace, ASYNC).wall for calls in sets)
+        fmean(simulate(Work(tuple(order(calls, per_token))), pace, ASYNC).wall for calls in sets)
         for order in (longest_path, longest_first)
     )
-    assert path <= call < fmean(simulate(Job(tuple(calls)), pace, SYNC_PARALLEL).wall for calls in sets)
+    assert path <= call < fmean(simulate(Work(tuple(calls)), pace, SYNC_PARALLEL).wall for calls in sets)
 
 
 def test_interrupts_are_answered_sooner_than_one_question_after_another(
@@ -227,9 +227,9 @@ def test_interrupts_are_answered_sooner_than_one_question_after_another(
 ) -> None:
     pace, at_once, in_turns = Pace(0.01), list[float](), dict[Mode, list[float]]()
     for workload in workloads["interrupts"]:
-        job = Job(tuple(calls_of(workload, tokens)), arrivals=arrivals_of(workload, count_tokens))
-        at_once.append(simulate(job, pace, ASYNC).wall)
-        alone = [(at, Job(tuple(calls_of(each, tokens)))) for at, each in workload.apart()]
+        work = Work(tuple(calls_of(workload, tokens)), arrivals=arrivals_of(workload, count_tokens))
+        at_once.append(simulate(work, pace, ASYNC).wall)
+        alone = [(at, Work(tuple(calls_of(each, tokens)))) for at, each in workload.apart()]
         for mode in (SYNC, SYNC_PARALLEL, COMPILER):
             in_turns.setdefault(mode, []).append(in_turn(alone, pace, mode).wall)
     assert fmean(at_once) < fmean(in_turns[COMPILER]) < fmean(in_turns[SYNC_PARALLEL]) <= fmean(in_turns[SYNC])

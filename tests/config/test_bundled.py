@@ -12,9 +12,9 @@ import yaml
 from pydantic import BaseModel
 
 from llmcompiler._resources import bundled
+from llmcompiler.config.choices import OPTIONS, StrategyName
 from llmcompiler.config.loading import inspect_config, load_config
-from llmcompiler.config.schema import OPTIONS, ConfigSection, EngineName, HoldWrites, StrategyName, Trap
-from llmcompiler.strategies.asynclm import asynclm, calls, interrupts
+from llmcompiler.config.schema import ConfigSection
 from llmcompiler.strategies.catalogue import STRATEGIES
 
 FILES = sorted(path for path in bundled("configs").glob("*.yaml") if "." not in path.stem)
@@ -91,7 +91,3 @@ def test_every_option_of_a_strategy_is_a_key_with_the_same_default() -> None:
         assert own == set(OPTIONS.get(name, ())), name
         for option in own:
             assert ConfigSection.model_fields[option].default == arguments[option].default, option
-
-
-def test_a_file_may_name_just_the_values_that_asynclm_takes() -> None:
-    assert (EngineName, Trap, HoldWrites) == (asynclm.EngineName, interrupts.Trap, calls.HoldWrites)

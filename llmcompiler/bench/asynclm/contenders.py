@@ -18,9 +18,9 @@ from llmcompiler.bench.asynclm.latency import (
     SYNC,
     SYNC_PARALLEL,
     Mode,
-    Trap,
 )
 from llmcompiler.bench.asynclm.workload import Workload
+from llmcompiler.config.choices import Trap
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 
@@ -31,7 +31,8 @@ Wire: TypeAlias = Literal["cml", "native", "plan"]
 class Contender:
     """One row of the tables: a mode, and what plays it.
 
-    wire: what the model writes. trap: what ends its waiting. refs: calls name others whose results have not come.
+    wire: what the model writes. what: how the mode is told. trap: what ends its waiting. refs: calls name others whose
+    results have not come.
     """
 
     mode: Mode

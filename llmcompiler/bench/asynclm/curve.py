@@ -10,8 +10,7 @@ _FOOT = 0.9  # the speed-up at the foot of the plot
 
 
 def curve(rows: Sequence[Row]) -> list[str]:
-    """Return the lines of the plot: Async over Sync (`o`) and over Sync-Parallel (`+`), a mark for each cell; nothing
-    without any.
+    """Return the lines of the plot, none without a speed-up: Async over Sync (`o`) and Sync-Parallel (`+`) in each cell.
 
     `.` is 1 + tool time / writing time, which many independent calls approach without first tokens (Theorem 6.2).
     """

@@ -1,7 +1,8 @@
 """Ground: where a mode is measured, on which clock, and who speaks there.
 
-A further ground, such as a model in this process, is a class with these methods: `voice` gives a model or an engine that
-says what the script's ideal model says (`script.ideal.goes_on(text)` for CML) at the script's pace or its own.
+There are three: `virtual.py`, `served.py` and `in_process.py`. A ground is a class with the methods of `Ground`: its `voice`
+is a model or an engine that says what the script's ideal model says (`script.ideal.goes_on(text)` for CML), at the script's
+pace or its own.
 """
 
 from collections.abc import Coroutine

@@ -26,16 +26,16 @@ from llmcompiler.testing.server import ChatRequest, ToolCall, count_tokens, toke
 from llmcompiler.testing.server.tokens import PATTERN
 
 ANY_FUTURE = "$f0"
+USER = "@user"  # the sender of messages that come later
 MARKS = Delimiters()
 _MARK = f" ?(?:{'|'.join(map(re.escape, MARKS.all))})"
 PIECES = f"{_MARK}|{PATTERN}"  # what tokens of CML look like
 _SPECIAL = re.compile(f"({_MARK})")
 _CALLED = re.compile(f"{re.escape(MARKS.call)} (\\w+) {re.escape(MARKS.head)}")
 _TOLD = re.compile(f"{re.escape(MARKS.interrupt)} (\\S+) {re.escape(MARKS.head)}")
-_USER = "@user"
 _CALL_ID = "call_"
 _FUTURE = re.compile(r"^f(\d+): ", re.MULTILINE)
-_MESSAGE = re.compile(f"^{_USER}: ", re.MULTILINE)
+_MESSAGE = re.compile(f"^{USER}: ", re.MULTILINE)
 
 
 def cml_tokens(text: str) -> list[str]:
@@ -98,7 +98,7 @@ class CmlIdeal:
         names = {step.name: step.id for step in self.steps}
         made = {names[name] for name in _CALLED.findall(text) if name in names}
         told = _TOLD.findall(text)
-        known = {names[name] for name in told if name in names} | messages_read(told.count(_USER))
+        known = {names[name] for name in told if name in names} | messages_read(told.count(USER))
         following = self._following(made, known)
         if following or made - known:
             return [*(token for step in following for token in step.tokens), *(TRAP_TOKENS if self.traps else ())]

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from llmcompiler.bench.asynclm.contenders import CONTENDERS, Contender
 from llmcompiler.bench.asynclm.ground import Costs
 from llmcompiler.bench.asynclm.ideal import MARKS, PIECES, TRAP_TOKENS, CmlIdeal
-from llmcompiler.bench.asynclm.latency import ASYNC, Job
+from llmcompiler.bench.asynclm.latency import ASYNC, Work
 from llmcompiler.bench.asynclm.script import OWN_PACE, Cell, Script
 from llmcompiler.bench.asynclm.virtual import request_of
 from llmcompiler.bench.asynclm.workload import Workload
@@ -57,11 +57,13 @@ def in_process(scripts: Iterable[Script], workloads: Iterable[Workload]) -> Iter
         make_checkpoint(Path(folder), make_tokenizer(texts=[*_written(scripts), *read], pieces=PIECES), _CONTEXT)
         model = LocalModel(folder, options={"max_tokens": _TEXT})
         floor = Floor()
-        with one_thread(), forced(run_sync(_loaded(model)), floor.goes_on) as floor.given:
-            ground = InProcess(model, floor)
-            ground.measure(max(map(count_tokens, read)))
-            yield ground
-        model.release()
+        try:
+            with one_thread(), forced(run_sync(_loaded(model)), floor.goes_on) as floor.given:
+                ground = InProcess(model, floor)
+                ground.measure(max(map(count_tokens, read)))
+                yield ground
+        finally:
+            model.release()
 
 
 async def _loaded(model: LocalModel) -> Checkpoint:
@@ -100,7 +102,7 @@ class InProcess:
 
     def __init__(self, model: LocalModel, floor: "Floor") -> None:
         self._per_token = 0.0  # seconds
-        self._first_token = _Curve(())  # seconds, by tokens of the prompt
+        self._first_token = _Parabola(())  # seconds, by tokens of the prompt
         self._model, self._floor = model, floor
         self._engine = LocalEngine(model)
 
@@ -125,14 +127,14 @@ class InProcess:
     def measure(self, longest: int) -> None:
         """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
         measured = [self._median_of_some(words) for words in (1, longest // 3, longest)]
-        self._first_token = _Curve(tuple((costs.tokens_in, costs.starting) for costs in measured))
+        self._first_token = _Parabola(tuple((costs.tokens_in, costs.starting) for costs in measured))
         self._per_token = measured[0].generating / measured[0].tokens_out  # it grows little with the prompt
 
     def _median_of_some(self, words: int) -> Costs:
         return sorted((self._costs_of_one(words) for _ in range(_TIMES)), key=lambda costs: costs.busy)[_TIMES // 2]
 
     def _costs_of_one(self, words: int) -> Costs:
-        script = Script(CmlIdeal((), _answer(_WRITTEN)), Job(()), OWN_PACE.pace, keeps_cache=True)
+        script = Script(CmlIdeal((), _answer(_WRITTEN)), Work(()), OWN_PACE.pace, keeps_cache=True)
         voice = self.voice("pace", script, CONTENDERS[ASYNC.name])
         agent = AsyncLM(voice.speaker)
         self.run(agent.arun("so" + " so" * words))
@@ -141,8 +143,8 @@ class InProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Curve:
-    """A parabola through three points: to read n tokens takes time that grows with n and with its square."""
+class _Parabola:
+    """The one through three points: to read n tokens takes time that grows with n and with its square."""
 
     points: tuple[tuple[float, float], ...]
 

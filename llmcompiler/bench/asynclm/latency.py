@@ -15,11 +15,10 @@ forms. A call is written whole; what has ended meanwhile goes in behind it, all 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self
 
+from llmcompiler.config.choices import Trap
 from llmcompiler.testing.server import Timing
-
-Trap: TypeAlias = Literal["any", "all"]
 
 _AT_ONCE = 1e-9  # seconds: sums of times that are equal may differ in their last bits
 
@@ -48,7 +47,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Work:
     """What has to be done: the calls, in the order in which the model writes them, then an answer of so many tokens.
 
     trap_tokens: what the model writes when it can do nothing without a result: a trap, an await, a join; 0 if it just ends
@@ -108,7 +107,7 @@ class Mode:
     names: what a call may name as inputs: what it has the results of, calls of earlier messages (`futures`), or any call
     written before it (`refs`). one_call: a message holds one call. is_early: calls start as they are written, not at the
     end of their message. is_interrupted: results go in between calls. keeps_cache: that takes no new request.
-    waits_for_all: a message that ends with calls waits for all of them, whatever the job's trap says.
+    waits_for_all: a message that ends with calls waits for all of them, whatever the work's trap says.
     """
 
     name: str
@@ -131,7 +130,7 @@ MODES = (SYNC, SYNC_PARALLEL, ASYNC_NAIVE, ASYNC, FUTURES, COMPILER)
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a job takes: seconds, which add up to the wall, then counts.
+    """What some work takes: seconds, which add up to the wall, then counts.
 
     starting: from the first request to its first token. generating: all tokens that are written. waiting: nothing to
     write. injecting: reading results, and the first tokens of the requests that takes. prefilled: tokens that were read, of
@@ -156,22 +155,22 @@ class Prediction:
         return Prediction(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
-def simulate(job: Job, pace: Pace, mode: Mode) -> Prediction:
-    """Return what a job takes at this pace in this mode.
+def simulate(work: Work, pace: Pace, mode: Mode) -> Prediction:
+    """Return what some work takes at this pace in this mode.
 
-    Raises `ValueError` for a job whose calls can never be written, since their inputs are after them or go in a circle,
+    Raises `ValueError` for work whose calls can never be written, since their inputs are after them or go in a circle,
     and for arrivals in a mode that waits for all of its calls: there questions are answered `in_turn`.
     """
-    if job.arrivals and mode.waits_for_all:
+    if work.arrivals and mode.waits_for_all:
         raise ValueError(f"{mode.name} takes no messages while it waits; see in_turn")
-    return _Simulation(job, pace, mode).run()
+    return _Simulation(work, pace, mode).run()
 
 
-def in_turn(jobs: Sequence[tuple[float, Job]], pace: Pace, mode: Mode) -> Prediction:
+def in_turn(parts: Sequence[tuple[float, Work]], pace: Pace, mode: Mode) -> Prediction:
     """Return what it takes to answer questions one after another; each comes at its time, in seconds, in that order."""
     total = Prediction()
-    for at, job in jobs:
-        total += Prediction(waiting=max(0.0, at - total.wall)) + simulate(job, pace, mode)
+    for at, work in parts:
+        total += Prediction(waiting=max(0.0, at - total.wall)) + simulate(work, pace, mode)
     return total
 
 
@@ -181,23 +180,23 @@ def seconds_per_writing(calls: Collection[Call], pace: Pace) -> float:
 
 
 class _Simulation:
-    def __init__(self, job: Job, pace: Pace, mode: Mode) -> None:
-        self._job, self._pace, self._mode = job, pace, mode
-        self._refs = mode.names == "refs" or (mode.is_interrupted and job.refs)
-        self._left = list(job.calls)
+    def __init__(self, work: Work, pace: Pace, mode: Mode) -> None:
+        self._work, self._pace, self._mode = work, pace, mode
+        self._refs = mode.names == "refs" or (mode.is_interrupted and work.refs)
+        self._left = list(work.calls)
         self._held: list[Call] = []  # written, and started when the message ends
-        self._ends = {each.id: each.at for each in job.arrivals}  # of what the model has not read yet
+        self._ends = {each.id: each.at for each in work.arrivals}  # of what the model has not read yet
         self._futures: set[int] = set()  # calls of this message
         self._known: set[int] = set()  # what the next call may name as an input
-        self._reading = {call.id: call.result_tokens for call in job.calls} | {
-            each.id: each.tokens for each in job.arrivals
+        self._reading = {call.id: call.result_tokens for call in work.calls} | {
+            each.id: each.tokens for each in work.arrivals
         }
         self._now = 0.0
         self._context = 0  # tokens that the model has read or written
         self._spent = Prediction()
 
     def run(self) -> Prediction:
-        self._read(self._job.prompt_tokens, is_first=True)
+        self._read(self._work.prompt_tokens, is_first=True)
         while (call := self._writable()) is not None or self._held or self._ends:
             if call is not None:
                 self._write(call)
@@ -210,17 +209,17 @@ class _Simulation:
                 self._inject()
         if self._left:
             raise ValueError(f"calls that can never be written: {[call.id for call in self._left]}")
-        self._generate(self._job.answer_tokens)
+        self._generate(self._work.answer_tokens)
         return self._spent
 
     def _running(self) -> list[float]:
         """Return when the calls end of which the model has not read the results."""
-        arrivals = {each.id for each in self._job.arrivals}
+        arrivals = {each.id for each in self._work.arrivals}
         return [end for id, end in self._ends.items() if id not in arrivals]
 
     def _writable(self) -> Call | None:
         """Return the call that the model writes next, None if it can write none."""
-        following = self._left[:1] if self._job.waits else self._left
+        following = self._left[:1] if self._work.waits else self._left
         return next((call for call in following if call.inputs <= self._known), None)
 
     def _write(self, call: Call) -> None:
@@ -247,13 +246,13 @@ class _Simulation:
         self._known |= self._futures
         self._futures.clear()
         if self._mode.one_call or self._writable() is None:
-            self._generate(self._job.trap_tokens + self._job.named_tokens * len(self._running()))
+            self._generate(self._work.trap_tokens + self._work.named_tokens * len(self._running()))
             self._wait()
         self._inject()
 
     def _answer_before_messages(self) -> None:
         """Answer what was asked so far. A message that has come meanwhile is read; one that comes later is asked anew."""
-        self._generate(self._job.answer_tokens)
+        self._generate(self._work.answer_tokens)
         id, at = min(self._ends.items(), key=lambda message: message[1])
         if at <= self._now + _AT_ONCE:
             return self._inject()
@@ -261,7 +260,7 @@ class _Simulation:
         self._now, self._context = at, 0
         del self._ends[id]
         self._known.add(id)
-        return self._read(self._job.prompt_tokens + self._reading[id], is_first=True)
+        return self._read(self._work.prompt_tokens + self._reading[id], is_first=True)
 
     def _wait(self) -> None:
         until = max(self._now, self._wakes_at())
@@ -270,10 +269,10 @@ class _Simulation:
 
     def _wakes_at(self) -> float:
         """Return when the model goes on: when its calls have ended, one or all; a message of the user wakes it as well."""
-        arrivals = {each.id for each in self._job.arrivals}
+        arrivals = {each.id for each in self._work.arrivals}
         calls = self._running()
         messages = [at for id, at in self._ends.items() if id in arrivals]
-        waits_for_all = self._mode.waits_for_all or self._job.trap == "all"
+        waits_for_all = self._mode.waits_for_all or self._work.trap == "all"
         return min([max(calls) if waits_for_all else min(calls), *messages])
 
     def _inject(self) -> None:

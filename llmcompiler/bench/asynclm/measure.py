@@ -25,6 +25,7 @@ COUNT = 10  # workloads of each set, unless asked for
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
 OTHER_ORDERS = ("longest_first", "random")
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
+_CML: tuple[Wire, ...] = ("cml",)
 _APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
 
 Opened: TypeAlias = AbstractContextManager[Ground]
@@ -34,8 +35,8 @@ Opened: TypeAlias = AbstractContextManager[Ground]
 class Place:
     """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
 
-    opened: returns the ground for these jobs. A further ground is one more of these, and of `Ground`. wires: what can be
-    written there; contenders that write something else are left out.
+    about: what is to be known of its figures. opened: returns the ground for these jobs. A further ground is one more of
+    these, and of `Ground`. wires: what can be written there; contenders that write something else are left out.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Place:
     cells: Sequence[Cell]
     share: int = 1
     orders: Sequence[str] = ()
+    about: str = ""
     wires: Collection[Wire] = get_args(Wire)
 
     def jobs(self, request: "Request") -> Iterator[Job]:
@@ -60,9 +62,6 @@ def _served(jobs: Sequence[Job]) -> Opened:
     return served({key: script for job in jobs for key, script in job.sessions.items()})
 
 
-_CML: tuple[Wire, ...] = ("cml",)
-
-
 def _in_process(jobs: Sequence[Job]) -> Opened:
     return in_process([script for job in jobs for script in job.sessions.values()], [job.workload for job in jobs])
 
@@ -74,10 +73,11 @@ PLACES: Mapping[str, Place] = MappingProxyType(
             "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
         ),
         "local": Place(
-            "a model in this process (random weights, forced tokens: the engine is measured, not a model's skill)",
+            "a model in this process",
             _in_process,
             [OWN_PACE],
             share=5,
+            about="random weights, forced tokens: the engine is measured, no model's skill; modes that write CML alone",
             wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
         ),
     }
@@ -118,24 +118,21 @@ class Measurement:
         records, toolbox = list(self.done), Toolbox()
         for name, jobs in self.left:
             told = begins(name, len(jobs))
-
-            def keep(record: Record, told: Told = told) -> None:
-                records.append(record)
-                if self.request.file is not None:
-                    append(self.request.file, record)
-                told(record)
-
             with PLACES[name].opened(jobs) as ground:
-                _run(ground, jobs, toolbox, keep)
+                for record in _played(ground, jobs, toolbox):
+                    records.append(record)
+                    if self.request.file is not None:
+                        append(self.request.file, record)
+                    told(record)
         return records
 
 
 def measurement_of(request: Request) -> Measurement:
-    """Return the measurement for a request. Raises `UsageError` for what is not known, and where data are missing."""
-    for name in request.grounds:
-        if name not in PLACES:
-            raise UsageError(f"there is no ground {name!r} to measure on; {did_you_mean(name, list(PLACES))}")
-    wanted = {name: list(PLACES[name].jobs(request)) for name in dict.fromkeys(request.grounds)}
+    """Return the measurement for a request.
+
+    Raises `UsageError` for what is not known, for a ground on which nothing is left to measure, and where data are missing.
+    """
+    wanted = {name: _jobs(name, request) for name in dict.fromkeys(request.grounds)}
     keys = {record_key(name, job) for name, jobs in wanted.items() for job in jobs}
     kept = [record for record in (read_records(request.file) if request.file else []) if record.key in keys]
     done = {record.key: record for record in kept}
@@ -143,19 +140,30 @@ def measurement_of(request: Request) -> Measurement:
     return Measurement(request, list(done.values()), [(name, jobs) for name, jobs in left if jobs])
 
 
+def _jobs(ground: str, request: Request) -> list[Job]:
+    if ground not in PLACES:
+        raise UsageError(f"there is no ground {ground!r} to measure on; {did_you_mean(ground, list(PLACES))}")
+    jobs = list(PLACES[ground].jobs(request))
+    if not jobs:
+        raise UsageError(
+            f"there is nothing to measure on the ground {ground} with {', '.join(request.modes)}: it takes modes that write "
+            f"{', '.join(PLACES[ground].wires)}, and refs need a set of chains, such as multi_step"
+        )
+    return jobs
+
+
 def record_key(ground: str, job: Job) -> tuple[str, ...]:
     """Return the key of the record that a job gives."""
-    cell = (f"{job.cell.per_token_ms:g}", f"{job.cell.first_token_ms:g}")
-    return (ground, job.set, job.workload.id, job.contender.name, job.order, *cell)
+    return (ground, job.set, job.workload.id, job.contender.name, job.order, str(job.cell))
 
 
-def _run(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox, keep: Told) -> None:
+def _played(ground: Ground, jobs: Sequence[Job], toolbox: Toolbox) -> Iterator[Record]:
+    """Yield the records of jobs, as many at once as the ground allows."""
     if ground.at_once > 1:  # imports and connections belong to no mode
         ground.run(_side_by_side([Course(job, ground, toolbox) for job in jobs[: ground.at_once]]))
     for first in range(0, len(jobs), ground.at_once):
         some = jobs[first : first + ground.at_once]
-        for record in ground.run(_side_by_side([Course(job, ground, toolbox) for job in some])):
-            keep(record)
+        yield from ground.run(_side_by_side([Course(job, ground, toolbox) for job in some]))
 
 
 async def _side_by_side(courses: Sequence[Course]) -> list[Record]:

@@ -185,7 +185,7 @@ class _Seat:
 def tool_per_writing(job: Job) -> float:
     """Return the mean time of the job's tools over that of writing its calls."""
     script = script_of(job.workload, job.contender, job.cell, job.order)
-    return seconds_per_writing(script.job.calls, script.pace)
+    return seconds_per_writing(script.work.calls, script.pace)
 
 
 async def _until(time: float) -> None:

@@ -9,9 +9,9 @@ mixture of BFCL's two parallel categories.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-MODES = ("sync", "sync_parallel", "async_naive", "async")
+_MODES = ("sync", "sync_parallel", "async_naive", "async")
 
-_FIGURES: Mapping[tuple[str, str, str], tuple[int, ...]] = {  # figure, workload, model: ms in the order of MODES
+_FIGURES: Mapping[tuple[str, str, str], tuple[int, ...]] = {  # figure, workload, model: ms in the order of _MODES
     ("figure 5", "parallel", "GPT-4o"): (1384, 812, 669, 658),
     ("figure 5", "parallel", "Llama-3.2-3B"): (940, 750, 600, 589),
     ("figure 6", "multi_step_parallel", "GPT-4o"): (5336, 1690, 3179, 978),
@@ -63,7 +63,7 @@ class Accuracy:
 
 def _points() -> Iterator[Point]:
     for (figure, workload, model), bars in _FIGURES.items():
-        for mode, milliseconds in zip(MODES, bars, strict=True):
+        for mode, milliseconds in zip(_MODES, bars, strict=True):
             yield Point(figure, workload, model, mode, milliseconds / 1000)
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from llmcompiler.bench.asynclm.script import Cell
 from llmcompiler.bench.lines import append_line, read_lines
 from llmcompiler.errors import UsageError
 
@@ -38,23 +39,18 @@ class Record:
     tool_per_writing: float
 
     @property
-    def error_share(self) -> float:
-        """Return by how much the prediction is off, as a share of what was measured."""
-        return self.predicted / self.seconds - 1 if self.seconds else 0.0
+    def cell(self) -> Cell:
+        """Return how fast the model was asked to be."""
+        return Cell(self.per_token_ms, self.first_token_ms)
 
     @property
     def key(self) -> tuple[str, ...]:
         """Return what tells it from all others."""
-        cell = (f"{self.per_token_ms:g}", f"{self.first_token_ms:g}")
-        return (self.ground, self.set, self.id, self.contender, self.order, *cell)
+        return (self.ground, self.set, self.id, self.contender, self.order, str(self.cell))
 
 
 def read_records(path: Path) -> list[Record]:
-    """Return the records of a file, which is made if there is none.
-
-    A last line without its end, of a run that was interrupted while it wrote, is left out. Raises `UsageError` for a line
-    that is no record, and for a file that cannot be written.
-    """
+    """Return the records of a file, see `read_lines`. Raises `UsageError` for a line that is no record."""
     return [_read(data, where) for data, where in read_lines(path)]
 
 

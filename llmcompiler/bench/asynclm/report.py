@@ -10,7 +10,7 @@ from llmcompiler.bench.asynclm.latency import ASYNC, COMPILER, FUTURES, SYNC, SY
 from llmcompiler.bench.asynclm.measure import PLACES
 from llmcompiler.bench.asynclm.points import POINTS, Point, speedup
 from llmcompiler.bench.asynclm.record import Record
-from llmcompiler.bench.asynclm.summary import Loss, Row, losses, ordered_means, rows_of
+from llmcompiler.bench.asynclm.summary import Loss, Row, all_rows, losses, ordered_means, rows_of
 from llmcompiler.bench.comparing.report import fixed_table
 from llmcompiler.bench.table import machine
 
@@ -44,7 +44,7 @@ def _cells(rows: Sequence[Row]) -> Iterator[list[str]]:
             _times(row.over_sync),
             _times(row.over_parallel),
             f"{row.predicted:.2f} s",
-            f"{100 * row.off:+.1f} %",
+            f"{100 * row.off:+z.1f} %",
             f"{row.tokens_in:,.0f}",
             f"{row.tokens_out:,.0f}",
             f"{row.requests:.1f}",
@@ -73,14 +73,13 @@ def _bar(point: Point) -> str:
 
 def sections(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     """Return what follows from the tables, each with its title: the curve, the orders, and where Async loses."""
-    sets = dict.fromkeys(record.set for record in records)
     ground = records[0].ground
-    rows = [row for name in sets for row in rows_of(records, ground, name)]
-    title = f"speed-up of async over sync (o) and over sync_parallel (+), {PLACES[ground].title}; 1 + x (.)"
+    title = f"speed-up of async over sync (o), over sync_parallel (+), 1 + x (.), {PLACES[ground].title}"
+    lost = f"who loses where: by how much (writing its further tokens takes), {PLACES[ground].title}"
     told = [
-        (title, curve(rows)),
+        (title, curve(all_rows(records, ground))),
         ("orders of calls, mean wall of async on chains", order_lines(records)),
-        (f"who loses where (what its further tokens take), {PLACES[ground].title}", loss_lines(records, ground)),
+        (lost, loss_lines(records, ground)),
     ]
     return [(title, lines) for title, lines in told if lines]
 
@@ -94,19 +93,19 @@ def order_lines(records: Sequence[Record]) -> list[str]:
 
 
 def loss_lines(records: Sequence[Record], ground: str) -> list[str]:
-    """Return where modes are slower than Sync-Parallel, and Async than others, in the mean; a line for each pair."""
+    """Return where modes are slower than Sync-Parallel, and Async than others, in the mean: lines for each pair."""
     contenders = dict.fromkeys(record.contender for record in records)
     pairs = [(name, SYNC_PARALLEL.name) for name in contenders if name not in (SYNC.name, SYNC_PARALLEL.name)]
     pairs += [(ASYNC.name, other.name) for other in (FUTURES, COMPILER)]
-    return [line for pair in pairs if (line := _loss_line(*losses(records, ground, *pair), *pair))]
+    return [line for pair in pairs for line in _loss_lines(*losses(records, ground, *pair), *pair)]
 
 
-def _loss_line(found: Sequence[Loss], count: int, contender: str, to: str) -> str:
-    if not count:
-        return ""
-    cells = {name: ", ".join(map(_loss, group)) for name, group in groupby(found, key=lambda loss: loss.set)}
-    told = "; ".join(f"{name} {losses}" for name, losses in cells.items())
-    return f"{contender} is slower than {to} in {len(found)} of {count} cells" + (f": {told}" if told else "")
+def _loss_lines(found: Sequence[Loss], count: int, contender: str, to: str) -> Iterator[str]:
+    """Yield in how many of the cells one is slower, then which, a line for each set; nothing without a cell."""
+    if count:
+        yield f"{contender} is slower than {to} in {len(found)} of {count} cells"
+    for name, group in groupby(found, key=lambda loss: loss.set):
+        yield f"  {name}: {', '.join(map(_loss, group))}"
 
 
 def _loss(loss: Loss) -> str:
@@ -119,20 +118,20 @@ def notes(records: Sequence[Record]) -> list[str]:
     lines = [
         f"an IDEAL model, which writes the right calls; real strategies and tools; Python {about['python']}, "
         f"{about['cores']} cores",
-        "cell: per token / first token; wall, tokens: means a workload; /sync, /parallel: their mean wall over this one's; "
-        "predicted: by the latency model, off: by how much, of the means; in: without what was cached; start, write, wait, "
-        "inject: seconds to the first token, of writing, with nothing to write, of reading results and messages",
+        "cell: milliseconds per token / to the first token; figures are means a workload",
+        "/sync, /parallel: the wall of sync, of sync_parallel over this one's; predicted: the wall by the latency model",
+        "in, out: tokens, in without what was cached; start, write, wait, inject: seconds to the first token, of writing, "
+        "with nothing to write, of reading results and messages",
         "sync and sync_parallel write the same calls as async, and wait otherwise; in interrupts they, and the compiler, "
         "answer one question after another",
     ]
     lines += [f"{name}: {CONTENDERS[name].what}" for name in dict.fromkeys(record.contender for record in records)]
     for ground in dict.fromkeys(record.ground for record in records):
-        rows = [
-            row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)
-        ]
+        rows, place = all_rows(records, ground), PLACES[ground]
         worst = max(rows, key=lambda row: abs(row.off))
+        lines += [f"{place.title}: {place.about}"] if place.about else []
         lines.append(
-            f"{PLACES[ground].title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+.2f} % "
+            f"{place.title}: the worst prediction of {len(rows)} rows is off by {100 * worst.off:+z.2f} % "
             f"({worst.set}, {worst.cell}, {worst.contender})"
         )
     return lines

@@ -9,6 +9,7 @@ from llmcompiler.bench.asynclm.ideal import (
     ANY_FUTURE,
     MARKS,
     TRAP_TOKENS,
+    USER,
     CmlIdeal,
     FuturesIdeal,
     Ideal,
@@ -18,7 +19,7 @@ from llmcompiler.bench.asynclm.ideal import (
     cml_tokens,
     join_line,
 )
-from llmcompiler.bench.asynclm.latency import Job, Pace, Prediction, in_turn, simulate
+from llmcompiler.bench.asynclm.latency import Pace, Prediction, Work, in_turn, simulate
 from llmcompiler.bench.asynclm.order import ORDERS
 from llmcompiler.bench.asynclm.workload import AFTER, Workload, arrivals_of, calls_of, without_after
 from llmcompiler.joiner import MAX_SHOWN
@@ -27,6 +28,7 @@ from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
 from llmcompiler.plan.values import Ref, substitute
 from llmcompiler.strategies.asynclm.cml import interrupt
+from llmcompiler.strategies.asynclm.interrupts import quoted
 from llmcompiler.testing.server import LONGEST_SPACE, count_tokens, tokenize
 
 ANSWER = "The calls were made."
@@ -63,14 +65,14 @@ OWN_PACE = Cell(0.0, 0.0)  # where a ground has one
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What an ideal model does in one session, and the job that it does, as the latency model sees it. Plain data.
+    """What an ideal model does in one session, and the work of it, as the latency model sees it. Plain data.
 
     keeps_cache: what is put into its text takes no new first token. unread: tokens of its first prompt that take their time
     beside the first token: those of a question that came too late for the session before.
     """
 
     ideal: Ideal
-    job: Job
+    work: Work
     pace: Pace
     keeps_cache: bool
     unread: int = 0
@@ -91,7 +93,7 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
         for call in ordered
     )
     trap_tokens, named_tokens = _trap_tokens(contender, len(steps))
-    job = Job(
+    work = Work(
         tuple(replace(call, tokens=_cost(step, contender)) for call, step in zip(ordered, steps, strict=True)),
         answer_tokens=count_tokens(_ANSWERS[contender.wire]),
         trap_tokens=trap_tokens,
@@ -100,20 +102,20 @@ def script_of(workload: Workload, contender: Contender, cell: Cell, order: str =
         trap=contender.trap,
         refs=contender.refs,
     )
-    return Script(_ideal(steps, contender), job, pace, contender.mode.keeps_cache)
+    return Script(_ideal(steps, contender), work, pace, contender.mode.keeps_cache)
 
 
 def predicted(workload: Workload, contender: Contender, cell: Cell, order: str = LONGEST_PATH) -> Prediction:
     """Return what the latency model says of a workload; of one with messages, also for modes that take none."""
     if contender.takes_messages or not workload.is_interrupted:
-        return simulate(script_of(workload, contender, cell, order).job, cell.pace, contender.mode)
-    jobs = [(at, script_of(part, contender, cell, order).job) for at, part in workload.apart()]
-    return in_turn(jobs, cell.pace, contender.mode)
+        return simulate(script_of(workload, contender, cell, order).work, cell.pace, contender.mode)
+    parts = [(at, script_of(part, contender, cell, order).work) for at, part in workload.apart()]
+    return in_turn(parts, cell.pace, contender.mode)
 
 
 def message_tokens(text: str) -> int:
     """Return how many tokens a message of the user takes to read within a text."""
-    return len(cml_tokens(interrupt(MARKS, "@user", framed(text, MAX_SHOWN))))
+    return len(cml_tokens(interrupt(MARKS, USER, quoted(text))))
 
 
 def name_of(id: int) -> str:

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from llmcompiler.bench.asynclm.latency import ASYNC, SYNC, SYNC_PARALLEL
 from llmcompiler.bench.asynclm.record import Record
-from llmcompiler.bench.asynclm.script import LONGEST_PATH, Cell
+from llmcompiler.bench.asynclm.script import LONGEST_PATH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,14 @@ def rows_of(records: Sequence[Record], ground: str, name: str) -> list[Row]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if (record.ground, record.set, record.order) == (ground, name, LONGEST_PATH):
-            groups.setdefault((cell_of(record), record.contender), []).append(record)
+            groups.setdefault((str(record.cell), record.contender), []).append(record)
     cells = dict.fromkeys(cell for cell, _ in groups)
     return [_row(cell, groups, contender) for cell in cells for of, contender in groups if of == cell]
 
 
-def cell_of(record: Record) -> str:
-    """Return the cell of a record, as it is told."""
-    return str(Cell(record.per_token_ms, record.first_token_ms))
+def all_rows(records: Sequence[Record], ground: str) -> list[Row]:
+    """Return the rows of one ground, set by set."""
+    return [row for name in dict.fromkeys(record.set for record in records) for row in rows_of(records, ground, name)]
 
 
 def _row(cell: str, groups: Mapping[tuple[str, str], Sequence[Record]], contender: str) -> Row:
@@ -119,5 +119,5 @@ def ordered_means(records: Sequence[Record]) -> Mapping[str, Mapping[str, float]
     groups: dict[str, dict[str, list[float]]] = {}
     for record in records:
         if (record.ground, record.set) in measured and record.contender == ASYNC.name:
-            groups.setdefault(cell_of(record), {}).setdefault(record.order, []).append(record.seconds)
+            groups.setdefault(str(record.cell), {}).setdefault(record.order, []).append(record.seconds)
     return {cell: {order: fmean(walls) for order, walls in by.items()} for cell, by in groups.items()}

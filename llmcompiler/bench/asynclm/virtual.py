@@ -44,12 +44,9 @@ class VirtualVoice:
 
     def __init__(self, script: Script) -> None:
         self._costs = Costs()
-        self.speaker: Model | Engine
+        self.speaker: Model | Engine = IdealModel(script, self._costs)
         if isinstance(script.ideal, CmlIdeal):
-            is_live = script.keeps_cache
-            self.speaker = IdealEngine(script, self._costs) if is_live else ChatEngine(IdealModel(script, self._costs))
-        else:
-            self.speaker = IdealModel(script, self._costs)
+            self.speaker = IdealEngine(script, self._costs) if script.keeps_cache else ChatEngine(self.speaker)
 
     async def costs(self) -> Costs:
         """Return what the session has cost."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
+from llmcompiler.config.choices import EngineName, HoldWrites, Trap
 from llmcompiler.errors import UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
@@ -16,13 +17,12 @@ from llmcompiler.plan.diagnostics import did_you_mean
 from llmcompiler.prompting import bundled_prompt, describe_tools, fill
 from llmcompiler.strategies import runner
 from llmcompiler.strategies.agent import Agent
-from llmcompiler.strategies.asynclm.calls import HoldWrites
 from llmcompiler.strategies.asynclm.chat import ChatEngine
 from llmcompiler.strategies.asynclm.completions import CompletionsEngine
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Engine
 from llmcompiler.strategies.asynclm.futures import Futures, check_names
-from llmcompiler.strategies.asynclm.interrupts import Inbox, Trap
+from llmcompiler.strategies.asynclm.interrupts import Inbox
 from llmcompiler.strategies.asynclm.local import LocalEngine
 from llmcompiler.strategies.asynclm.monitor import Monitor
 from llmcompiler.strategies.asynclm.rules import Rules
@@ -30,8 +30,6 @@ from llmcompiler.strategies.asynclm.session import Session
 from llmcompiler.strategies.offering import Offering
 from llmcompiler.strategies.run import Run
 from llmcompiler.toolkit.registry import Registry
-
-EngineName: TypeAlias = Literal["auto", "chat", "completions", "futures", "local"]
 
 
 class AsyncLM(Agent):

@@ -3,8 +3,8 @@
 import asyncio
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
+from llmcompiler.config.choices import HoldWrites
 from llmcompiler.errors import LimitReached
 from llmcompiler.journal.events import TaskRejected
 from llmcompiler.passes.check import check_task
@@ -18,8 +18,6 @@ from llmcompiler.plan.values import Value, map_refs
 from llmcompiler.scheduling.messages import HeldReleased, PlanClosed, PlanSealed, TaskRefused
 from llmcompiler.strategies.asynclm.names import NAME, Names, required
 from llmcompiler.strategies.run import Run
-
-HoldWrites: TypeAlias = Literal["trap", "no"]
 
 _HEAD = re.compile(r"[\s`]*(?P<tool>[^\W\d][\w./-]*)\s*\(")
 _UNKNOWN = re.compile(r"\$\$\{?(?P<name>[^\W\d]\w*)")
@@ -174,9 +172,9 @@ class Calls:
         return self._no_call(unknown["name"], span)
 
     def _no_call(self, name: str, span: Span) -> Diagnostic:
-        named = [name for name in self.names if NAME.fullmatch(name)]
-        said, remedy = f"there is no call {name!r} so far", did_you_mean(name, named)
-        return Diagnostic("unknown_reference", said, span, f"{remedy}; as mere text it is written $${{{name}}}")
+        nearest = did_you_mean(name, [known for known in self.names if NAME.fullmatch(known)])
+        remedy = "; ".join(filter(None, (nearest, f"as mere text it is written $${{{name}}}")))
+        return Diagnostic("unknown_reference", f"there is no call {name!r} so far", span, remedy)
 
     def _checked(self, read: TaskRead) -> tuple[Task, list[Diagnostic]]:
         task, wrong = check_task(read, self._checks)

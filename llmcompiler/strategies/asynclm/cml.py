@@ -92,11 +92,10 @@ class _Mode(Enum):
 
 
 class CMLReader:
-    """Reads the sampled text of one session. `size` counts its characters, `refused` its made-up interrupts."""
+    """Reads the sampled text of one session. `size` counts its characters."""
 
     def __init__(self, delimiters: Delimiters | None = None) -> None:
         self.size = 0
-        self.refused = 0
         self._marks = delimiters or Delimiters()
         self._blocks = {self._marks.call: _Mode.CALL, self._marks.trap: _Mode.TRAP, self._marks.interrupt: _Mode.SKIP}
         self._patterns = _patterns(self._marks)
@@ -214,7 +213,6 @@ class CMLReader:
         self._mode, self._start = self._blocks[mark], start
         self._body, self._body_size, self._id = [], 0, None
         if mark == self._marks.interrupt:
-            self.refused += 1
             self._items.append(InterruptRefused(start))
 
     def _head(self, mark: str) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from typing import Literal, TypeAlias
 
+from llmcompiler.config.choices import Trap
 from llmcompiler.errors import UsageError
 from llmcompiler.joiner import MAX_SHOWN
 from llmcompiler.plan.framing import framed, inert
@@ -13,8 +13,6 @@ from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, S
 from llmcompiler.strategies.asynclm.calls import Calls
 from llmcompiler.strategies.asynclm.names import NAME
 from llmcompiler.strategies.run import Run
-
-Trap: TypeAlias = Literal["any", "all"]
 
 _RUNTIME = "runtime"  # a sender, as "user" is: no call can have an id with the @ before it
 _DROPPED = "not run: the text broke off, so nothing with effects may begin"

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from llmcompiler.strategies.asynclm.calls import HoldWrites
+from llmcompiler.config.choices import HoldWrites, Trap
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Counts
-from llmcompiler.strategies.asynclm.interrupts import Trap
 
 Phase: TypeAlias = Literal["starting", "generating", "injecting", "waiting"]
 

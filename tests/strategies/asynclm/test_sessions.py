@@ -192,7 +192,7 @@ def test_of_calls_without_an_id_only_failures_are_told_and_the_run_waits_for_the
         pytest.param("find()", "find needs the argument 'name'", id="missing argument"),
         pytest.param('find("x", nam="y")', "find has no argument 'nam'", id="unknown argument"),
         pytest.param('find("x", seconds="long")', "seconds", id="wrong type"),
-        pytest.param("find($nobody)", "there is no call 'nobody' so far", id="unknown ref"),
+        pytest.param("find($nobody)", "there is no call 'nobody' so far (as mere text", id="unknown ref"),
         pytest.param('find("x ${nobody.name}")', "no call 'nobody' so far", id="unknown ref in a text"),
         pytest.param("find($a)", "there is no call 'a' so far", id="its own result"),
         pytest.param('find("x") find("y")', "expected the end of the call", id="two calls"),
