@@ -3,6 +3,7 @@
 import gc
 import statistics
 import time
+from collections.abc import Sequence
 
 from llmcompiler.bench.row import Row, costs, fewer
 from llmcompiler.plan.parser import PlanParser
@@ -10,13 +11,13 @@ from llmcompiler.strategies.asynclm.cml import CMLReader
 from llmcompiler.testing.server import tokenize
 
 CHUNK = 4
-CML_TOKENS = 100_000
 _TASK = '{id}. search(query="market cap of company {id}", limit=3, fields=["name", "value"])\n'
 _CML = """While these run: the museums are for the rain.
 [CALL] a{id} [HEAD] search(query="market cap of company {id}", limit=3) [END]
 [CALL] note(text="company {id}") [END]
 [TRAP][END]
 """
+_TRAPS = "[TRAP][END]"
 
 
 def reading(runs: int, sizes: tuple[int, int, int] = (250_000, 1_000_000, 4_000_000)) -> list[Row]:
@@ -52,20 +53,28 @@ def _speed(text: str) -> float:
     return len(text) / 1e6 / (time.perf_counter() - start)
 
 
-def reading_cml(runs: int) -> list[Row]:
-    """Return microseconds a token for AsyncLM's protocol machine, over texts of calls, traps and prose."""
+def reading_cml(runs: int, count: int = 100_000, sizes: tuple[int, int] = (125_000, 1_000_000)) -> list[Row]:
+    """Return microseconds a token for AsyncLM's protocol machine, and how much slower a long text in one piece is read."""
     tokens: list[str] = []
-    while len(tokens) < CML_TOKENS:
+    while len(tokens) < count:
         tokens += tokenize(_CML.format(id=len(tokens)))
     what = f"{len(tokens):,} tokens, each fed alone, as they are sampled: prose, two calls, a trap in turn"
     taken = [_seconds_of_cml(tokens) / len(tokens) * 1e6 for _ in range(fewer(runs) + 1)]
-    return [Row("protocol machine, a token", what, costs(taken[1:]), "us", limit=20.0)]
+    small, large = (
+        min(_seconds_of_cml([_TRAPS * (size // len(_TRAPS))]) for _ in range(fewer(runs) + 1)) for size in sizes
+    )
+    in_mb = [f"{size / 1e6:g} MB" for size in sizes]
+    slower = {"least": large / small * sizes[0] / sizes[1]}
+    return [
+        Row("protocol machine, a token", what, costs(taken[1:]), "us", limit=20.0),
+        Row(f"  {in_mb[1]} slower than {in_mb[0]}", "traps alone, in one piece, a character", slower, "x", limit=1.5),
+    ]
 
 
-def _seconds_of_cml(tokens: list[str]) -> float:
+def _seconds_of_cml(pieces: Sequence[str]) -> float:
     gc.collect()
     reader, start = CMLReader(), time.perf_counter()
-    for token in tokens:
-        reader.feed(token)
+    for piece in pieces:
+        reader.feed(piece)
     reader.close()
     return time.perf_counter() - start

@@ -57,6 +57,10 @@ MEASURES: dict[str, tuple[Measure, Sequence[str]]] = {
         partial(reading.reading, sizes=(1_000, 2_000, 4_000)),
         ["parser, 0.002 MB", "parser, 0.004 MB slower than 0.001 MB"],
     ),
+    "reading CML": (
+        partial(reading.reading_cml, count=100, sizes=(1_000, 2_000)),
+        ["protocol machine, a token", "  0.002 MB slower than 0.001 MB"],
+    ),
     "cold start": (
         partial(cold.cold_start, warm_ups=0),
         [

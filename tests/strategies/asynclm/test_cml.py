@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -136,16 +135,6 @@ def test_a_text_is_critical_inside_of_blocks_thoughts_and_delimiters_alone(data:
             assert [type(item) for item in behind.feed("[CALL]f()[END]")] == [CallRead]
     reader.close()
     assert not reader.is_critical
-
-
-@pytest.mark.parametrize("unit", ["[TRAP]", "[END]"])
-def test_time_is_linear_in_a_text_of_one_piece(unit: str) -> None:
-    def seconds(count: int) -> float:
-        began = time.process_time()
-        CMLReader().feed(unit * count)
-        return time.process_time() - began
-
-    assert seconds(160_000) < 24 * seconds(20_000)  # 8 times where it is linear, 64 times where it is quadratic
 
 
 def test_a_border_is_behind_a_line_or_a_block() -> None:
