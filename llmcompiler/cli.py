@@ -204,7 +204,9 @@ def bench(
     data: Annotated[str | None, typer.Option("--data", help="The folder of the data; or LLMCOMPILER_DATA.")] = None,
     file: RecordFile = None,
     ground: Grounds = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="overhead: counted runs of each measure.")] = 9,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="overhead: counted runs of each measure; 9 unless given.")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="overhead: only measures whose name holds this; may be repeated.")
     ] = None,
@@ -220,18 +222,15 @@ def bench(
 
     with _Told():
         is_asynclm = command.known_suite(suite).partition(":")[0] == "asynclm"
-        if not is_asynclm:
-            command.refuse({"ground": ground}, "only asynclm has grounds to measure on")
+        speed = {"profile": profile, "tool-time": tool_time != 1, "grid": grid}
+        asked = {"strategies": strategies, "n": count, "model": model, "base-url": base_url}
+        command.refuse_unused(suite, {**speed, **asked, "ground": ground, "runs": runs, "only": only})
         if suite == "fetch":
             raise typer.Exit(0 if command.fetch_data(data, out, err) else 1)
         if suite == "overhead":
-            command.measure_overhead(runs, only or (), file, out, err)
+            command.measure_overhead(runs or 9, only or (), file, out, err)
             return
         if is_asynclm:
-            speed = {"profile": profile, "tool-time": tool_time != 1, "grid": grid}
-            command.refuse(
-                {"model": model, "base-url": base_url, **speed}, "asynclm plays an ideal model at paces of its own"
-            )
             measurement = command.measure_asynclm(suite, strategies, ground, count, data, file)
             raise typer.Exit(int(any(record.error for record in command.show_asynclm(measurement, out, err))))
         request = Request(

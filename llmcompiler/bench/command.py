@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 USUAL_MODEL = "openai:gpt-4.1-mini"  # as in the bundled configurations
 _TOLD = 5  # failures that are told: more say nothing new
+_ASKING = (*SUITES, "asynclm")
+_ONLY_FOR = (  # options, the suites that have a use for them, and why others do not
+    (("ground",), ("asynclm",), "only asynclm has grounds to measure on"),
+    (("runs", "only"), ("overhead",), "only overhead has measures to choose from and to repeat"),
+    (("strategies", "n"), _ASKING, "only suites that ask questions compare strategies on so many of them"),
+    (
+        ("model", "base-url", "profile", "tool-time", "grid"),
+        SUITES,
+        "models and paces are for suites that compare strategies; asynclm plays an ideal model at paces of its own",
+    ),
+)
 _USUAL = ("compiler", "react", "parallel_calls", "tree", "tree_parallel")
 
 
@@ -116,6 +127,14 @@ def refuse(given: Mapping[str, object], why: str) -> None:
         raise UsageError(f"{why}; leave out {', '.join(named)}")
 
 
+def refuse_unused(suite: str, given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for options that have no effect on a suite."""
+    kind = suite.partition(":")[0]
+    for names, users, why in _ONLY_FOR:
+        if kind not in users:
+            refuse({name: given[name] for name in names}, why)
+
+
 def measure_asynclm(
     suite: str, modes: str | None, grounds: str | None, count: int | None, folder: str | None, file: str | None
 ) -> "Measurement":
@@ -130,7 +149,7 @@ def measure_asynclm(
         sets=_names(suite.partition(":")[2]) or usual.sets,
         modes=_names(modes) or usual.modes,
         grounds=_names(grounds) or usual.grounds,
-        count=count or usual.count,
+        count=count,
         folder=Path(folder) if folder else None,
         file=Path(file) if file else None,
     )
@@ -171,8 +190,13 @@ def _kept(file: Path | None, err: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        kept = f"stand in {file}; the same command goes on" if file else "are lost: --json keeps them"
-        err.print(Text(f"the answers so far {kept}", "dim"))
+        if file is None:
+            told = "the answers so far are lost: --json keeps them"
+        elif file.exists() and file.stat().st_size:
+            told = f"the answers so far stand in {file}; the same command goes on"
+        else:
+            told = "there was no answer yet"
+        err.print(Text(told, "dim"))
         raise
 
 
@@ -185,6 +209,8 @@ def _say_what_is_done(done: int, left: int, err: Console) -> None:
 def _say_what_failed(failed: "Sequence[Record | asynclm_record.Record]", err: Console) -> None:
     for record in failed[:_TOLD]:
         err.print(Text(f"{record.contender} failed on {record.id}: {record.error}", "red"), soft_wrap=True)
+    if len(failed) > _TOLD:
+        err.print(Text(f"and {len(failed) - _TOLD} more", "red"))
 
 
 def fetch_data(folder: str | None, out: Console, err: Console) -> bool:

@@ -299,6 +299,10 @@ def test_the_command_prints_tables_and_goes_on_where_its_file_ends(tmp_path: Pat
         (["asynclm", "--model", "openai:x"], "leave out --model"),
         (["asynclm", "--tool-time", "2"], "leave out --tool-time"),
         (["bfcl", "--ground", "virtual"], "leave out --ground"),
+        (["bfcl", "--only", "parser", "--runs", "3"], "leave out --runs, --only"),
+        (["overhead", "--strategies", "compiler"], "leave out --strategies"),
+        (["fetch", "--n", "3"], "leave out --n"),
+        (["bfcl", "--strategies", "asynclm"], "llmcompiler bench asynclm"),
         (["asynclm", "--json", "/nowhere/r.jsonl"], "cannot hold records"),
     ],
 )

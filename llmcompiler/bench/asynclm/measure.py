@@ -21,7 +21,6 @@ from llmcompiler.bench.asynclm.workloads import WORKLOADS, read_workloads
 from llmcompiler.errors import UsageError
 from llmcompiler.plan.diagnostics import did_you_mean
 
-COUNT = 10  # workloads of each set, unless asked for
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
 OTHER_ORDERS = ("longest_first", "random")
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
@@ -33,16 +32,17 @@ Opened: TypeAlias = AbstractContextManager[Ground]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is measured on a ground. share: one in so many workloads. orders: in which Async is played beside the best one.
+    """What is measured on a ground. count: workloads of each set, unless asked for.
 
-    about: what is to be known of its figures. opened: returns the ground for these jobs. A further ground is one more of
-    these, and of `Ground`. wires: what can be written there; contenders that write something else are left out.
+    orders: in which Async is played beside the best one. about: what is to be known of its figures. opened: returns the
+    ground for these jobs. A further ground is one more of these, and of `Ground`. wires: what can be written there;
+    contenders that write something else are left out.
     """
 
     title: str
     opened: Callable[[Sequence[Job]], Opened]
     cells: Sequence[Cell]
-    share: int = 1
+    count: int = 10
     orders: Sequence[str] = ()
     about: str = ""
     wires: Collection[Wire] = get_args(Wire)
@@ -51,7 +51,7 @@ class Place:
         """Yield the jobs, workload by workload, modes in turn."""
         contenders = [contender for contender in contenders_of(request.modes) if contender.wire in self.wires]
         for name in dict.fromkeys(request.sets):
-            for workload in read_workloads(name, request.folder, max(1, request.count // self.share)):
+            for workload in read_workloads(name, request.folder, request.count or self.count):
                 for cell in self.cells:
                     yield from (Job(name, workload, each, cell) for each in contenders if each.fits(workload))
                     if name == ORDERED and CONTENDERS[ASYNC.name] in contenders:
@@ -70,13 +70,13 @@ PLACES: Mapping[str, Place] = MappingProxyType(
     {
         "virtual": Place("virtual time", lambda jobs: nullcontext(VirtualTime()), CELLS, orders=OTHER_ORDERS),
         "server": Place(
-            "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], share=5
+            "loopback server, real time", _served, [cell for cell in CELLS if cell.per_token_ms in (5, 30)], count=2
         ),
         "local": Place(
             "a model in this process",
             _in_process,
             [OWN_PACE],
-            share=5,
+            count=2,
             about="random weights, forced tokens: the engine is measured, no model's skill; modes that write CML alone",
             wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
         ),
@@ -94,7 +94,7 @@ class Request:
     sets: Sequence[str] = tuple(WORKLOADS)
     modes: Sequence[str] = tuple(CONTENDERS)
     grounds: Sequence[str] = ("virtual", "server")  # what needs no extra
-    count: int = COUNT
+    count: int | None = None
     folder: Path | None = None
     file: Path | None = None
 

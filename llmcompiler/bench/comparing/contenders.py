@@ -72,6 +72,8 @@ def contenders_of(names: Sequence[str], known: Sequence[str]) -> list[Contender]
         if name == "skeleton":
             why = "it calls no tools, and the suites are about calling them"
             raise UsageError(f"skeleton is not compared: {why}; known here: {', '.join(known)}")
+        if name == "asynclm":
+            raise UsageError("AsyncLM is compared by a suite of its own: llmcompiler bench asynclm")
         if name not in CONTENDERS:
             raise UsageError(f"there is no strategy {name!r} to compare; {did_you_mean(name, list(CONTENDERS))}")
         if name not in known:

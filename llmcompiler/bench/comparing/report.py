@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from llmcompiler.bench.comparing.contenders import CONTENDERS
+from llmcompiler.bench.comparing.contenders import BASELINES, CONTENDERS
 from llmcompiler.bench.comparing.record import ORACLE, Record, Setting
 from llmcompiler.bench.comparing.settings import ORACLE_PRICE, PROFILES
 from llmcompiler.bench.comparing.summary import Summary, dearer, of_one_call, summaries
@@ -90,11 +90,14 @@ def notes(setting: Setting, records: Sequence[Record]) -> list[str]:
         "and the worst; joiner: mean time after the last task; tokens: means a question",
     ]
     lines += [f"{row.contender}: {CONTENDERS[row.contender].what}" for row in rows]
+    answered = {record.contender for record in records if record.answer is not None}
     for other in ("react", "parallel_calls"):
-        if any(row.contender == "compiler" for row in rows) and any(row.contender == other for row in rows):
+        if {"compiler", other} <= answered:
             lost = dearer(records, "compiler", other)
             lines.append(f"questions of two or more calls on which compiler took more tokens than {other}: {len(lost)}")
-    if single := summaries(of_one_call(records)):
+    if not any(row.contender in BASELINES for row in rows):
+        lines.append(f"no speed-up: none of the baselines is among these ({', '.join(BASELINES)})")
+    if single := summaries(of_one_call([record for record in records if record.answer is not None])):
         told = "; ".join(f"{row.contender} {_number(row.median, '{:.2f} s')}, {_tokens(row)}" for row in single)
         lines.append(f"median and tokens on {_questions(single)} of one call: {told}")
     return lines
@@ -117,7 +120,8 @@ def _model(setting: Setting) -> str:
     timing = profile.timing
     read = f" and {1000 * timing.per_prompt_token:g} ms a prompt token" if timing.per_prompt_token else ""
     return (
-        f"ORACLE, an ideal model played over loopback (answers are right by construction), profile {profile.name}: "
+        f"ORACLE, an ideal model played over loopback (what it writes is right by construction, as far as its strategy lets "
+        f"it see), profile {profile.name}: "
         f"{1000 * timing.first_token:.0f} ms to the first token, {1000 * timing.per_token:.0f} ms a token{read} "
         f"({profile.resembles}); tool times x {setting.tool_time:g}; priced as {ORACLE_PRICE}"
     )
