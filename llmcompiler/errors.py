@@ -2,7 +2,8 @@
 
 LLMCompilerError
 ├── UsageError             the caller: wrong option, wrong tool definition; also a ValueError
-│   └── ConfigError        a configuration file with mistakes (`.problems`, each with its place)
+│   ├── ConfigError        a configuration file with mistakes (`.problems`, each with its place)
+│   └── SessionEnded       an interrupt that came after the end of its session
 ├── PlanError              the model: a plan with diagnostics (`.diagnostics`, `.text`)
 │   └── NotAPlan           nothing readable at all, even after one repair
 ├── JoinError              the model: a joiner reply without a readable action (`.text`)
@@ -40,6 +41,10 @@ class ConfigError(UsageError):
     def __init__(self, message: str, *, problems: Sequence["Problem"] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class SessionEnded(UsageError):
+    """An interrupt came too late: its session has ended, so nobody would read it. From outside this cannot be foreseen."""
 
 
 class PlanError(LLMCompilerError):

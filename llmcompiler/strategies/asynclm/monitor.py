@@ -10,7 +10,7 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
 | a marked answer, then results and text without one | the model is asked once; without another, the marked one holds |
-| an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
+| an interrupt that comes after the end | refused to its sender (`SessionEnded`); results cannot come after it |
 | an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts as a task |
 | an id whose call was refused | may be used again, for the correction |
 | an id that no call has, in a ref | an error of the call, with the nearest names |

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from llmcompiler import AsyncLM, Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
-from llmcompiler.errors import JoinError, NoProgress
+from llmcompiler.errors import JoinError, NoProgress, SessionEnded
 from llmcompiler.joiner import Finish
 from llmcompiler.journal.events import (
     AnswerText,
@@ -19,6 +19,7 @@ from llmcompiler.journal.events import (
     TextInjected,
 )
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
+from llmcompiler.strategies.asynclm.rules import Spent
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine
 from tests.strategies.asynclm.sessions import QUESTION, TOOLS, TRAP, Held, held
@@ -393,13 +394,30 @@ def test_a_session_without_an_answer_raises_where_it_is_left() -> None:
     run_virtual(work())
 
 
+def test_what_a_session_has_spent_is_shown_in_milliseconds() -> None:
+    async def work() -> Spent:
+        async with AsyncLM(ScriptedEngine([FLORIST + TRAP, ANSWER]), TOOLS).session(QUESTION) as session:
+            await session.result()
+        return session.spent
+
+    spent = run_virtual(work())
+    assert "waiting 0.950 s; injections 2, traps 1, refused 0; " in str(spent)
+    assert "_waited" not in repr(spent)
+
+
 def test_a_session_that_has_ended_cannot_be_interrupted() -> None:
     async def work() -> None:
         agent = AsyncLM(ScriptedEngine([ANSWER]), TOOLS)
         async with agent.session(QUESTION) as session:
             await session.result()
-            with pytest.raises(UsageError, match="can be interrupted"):
+            with pytest.raises(SessionEnded, match="has ended: .*await session.result()"):
                 await session.interrupt("Too late")
+            assert (await session.result()).answer == "555-4"
+        with pytest.raises(SessionEnded, match="has ended"):
+            await session.interrupt("Too late")
+        with pytest.raises(UsageError, match="only a session under way") as refused:
+            await agent.session(QUESTION).interrupt("Too early")
+        assert not isinstance(refused.value, SessionEnded)
         with pytest.raises(UsageError, match="entered once"):
             await session.__aenter__()
         with pytest.raises(UsageError, match="has not begun"):
