@@ -13,7 +13,7 @@ LLMCompilerError
 │   ├── StreamCut          the stream ended before it said it was finished (`.text` came)
 │   ├── AuthenticationFailed, ContextTooLong, BadModelRequest
 ├── LimitReached           a limit of the run (`.limit`)
-├── NoProgress             a replan that adds nothing new
+├── NoProgress             a replan that adds nothing new, a model that repeats itself
 ├── RunFailed              a run without an answer (`.result`; `__cause__` says why)
 └── InternalError          us: please report
 """
@@ -123,7 +123,7 @@ class LimitReached(LLMCompilerError):
 
 
 class NoProgress(LLMCompilerError):
-    """A further plan added nothing new, so another one would not either."""
+    """A further plan or call added nothing new, so another one would not either."""
 
 
 class RunFailed(LLMCompilerError):

@@ -81,6 +81,7 @@ class Interrupts:
 
     def take(self) -> str:
         """Return everything that waits, a block a line, and forget it. Of a call without an id only failure is told."""
+        self._calls.repeats.next_turn()
         lines = [self._frame(f"@{sender}", quoted(text)) for sender, text in self._inbox.take()]
         for id in self._calls.ended:
             outcome = self._run.driver.outcomes[id]

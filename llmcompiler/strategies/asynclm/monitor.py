@@ -6,6 +6,7 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 |---|---|
 | a trap | ends with the next interrupt (`any`), or when nothing is pending any more (`all`); a message ends it always |
 | a trap with nothing pending | the model is told so; the third with mere text in between ends it (`NoProgress`) |
+| a call refused for the same reason again, or a read whose result was told | told; the third in a row ends it |
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
