@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass, replace
 
 from llmcompiler.config.choices import HoldWrites
-from llmcompiler.errors import LimitReached
 from llmcompiler.journal.events import TaskRejected
 from llmcompiler.passes.check import check_task
 from llmcompiler.passes.fields import unknown_fields
@@ -134,9 +133,8 @@ class Calls:
         return complaint
 
     def _check_limit(self) -> None:
-        limit = self._run.limits.tasks
-        if self._count + self._misnamed >= limit:
-            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+        if self._count + self._misnamed >= self._run.limits.tasks:
+            raise self._run.reached("tasks")
 
     def _complaint(self, name: str) -> str | None:
         """Return what is wrong with a name, None if a call may have it."""

@@ -319,7 +319,7 @@ def test_a_limit_of_tasks_gives_the_best_answer() -> None:
     assert (session.result.answer, session.result.stopped_by) == ("as good as it gets", "tasks")
     told = session.engine.prompts[1].messages[1].text
     assert '1. echo(text="0")\n   -> "0"' in told
-    assert "the run may have 2 tasks" in told
+    assert "the run has reached Limits(tasks=2)" in told
 
 
 def test_a_limit_of_seconds_gives_the_best_answer() -> None:
