@@ -315,7 +315,7 @@ def _run_as_json(agent: Agent, question: str) -> RunResult:
     try:
         result = agent.run(question)
     except RunFailed as failure:
-        _print_json(failure.result.to_dict())
+        _print_json(failure.result.to_dict() | {"error": str(failure)})
         raise
     _print_json(result.to_dict())
     return result

@@ -2,7 +2,8 @@
 
 LLMCompilerError
 ├── UsageError             the caller: wrong option, wrong tool definition; also a ValueError
-│   └── ConfigError        a configuration file with mistakes (`.problems`, each with its place)
+│   ├── ConfigError        a configuration file with mistakes (`.problems`, each with its place)
+│   └── SessionEnded       an interrupt that came after the end of its session
 ├── PlanError              the model: a plan with diagnostics (`.diagnostics`, `.text`)
 │   └── NotAPlan           nothing readable at all, even after one repair
 ├── JoinError              the model: a joiner reply without a readable action (`.text`)
@@ -12,7 +13,7 @@ LLMCompilerError
 │   ├── StreamCut          the stream ended before it said it was finished (`.text` came)
 │   ├── AuthenticationFailed, ContextTooLong, BadModelRequest
 ├── LimitReached           a limit of the run (`.limit`)
-├── NoProgress             a replan that adds nothing new
+├── NoProgress             a replan that adds nothing new, a model that repeats itself
 ├── RunFailed              a run without an answer (`.result`; `__cause__` says why)
 └── InternalError          us: please report
 """
@@ -40,6 +41,10 @@ class ConfigError(UsageError):
     def __init__(self, message: str, *, problems: Sequence["Problem"] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class SessionEnded(UsageError):
+    """An interrupt came too late: its session has ended, so nobody would read it. From outside this cannot be foreseen."""
 
 
 class PlanError(LLMCompilerError):
@@ -118,7 +123,7 @@ class LimitReached(LLMCompilerError):
 
 
 class NoProgress(LLMCompilerError):
-    """A further plan added nothing new, so another one would not either."""
+    """A further plan or call added nothing new, so another one would not either."""
 
 
 class RunFailed(LLMCompilerError):

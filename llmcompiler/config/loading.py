@@ -9,20 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from llmcompiler._resources import bundled
 from llmcompiler.config.choices import DEFAULT_STRATEGY, foreign
 from llmcompiler.config.complaints import complain, described
-from llmcompiler.config.config import Config, config_of
+from llmcompiler.config.config import Config, ModelChoice, Role, config_of
 from llmcompiler.config.documents import Document, KeyPath, Place, Problem, key_text, read_document
 from llmcompiler.config.schema import ConfigSection, ToolSection
 from llmcompiler.errors import ConfigError, UsageError
 from llmcompiler.execution.targets import target_of
 from llmcompiler.models.provider import is_local
-from llmcompiler.plan.diagnostics import did_you_mean
+from llmcompiler.plan.diagnostics import nearest
 from llmcompiler.prompting import example_problem, joiner_system, load_examples, planner_system
 from llmcompiler.toolkit.langchain import is_base_tool
 from llmcompiler.toolkit.loader import Allowed, CodeNotAllowed, load, read_source
@@ -112,6 +112,7 @@ def inspect_config(path: str | Path, *, allow_code: AllowCode = ()) -> Inspectio
         config = config_of(document.file, section, Registry([found.tool for found in tools]))
         _check_prompts(document, config)
         _check_engine(document, config)
+        _check_folders(document, config)
     in_order = sorted(dict.fromkeys(document.problems), key=lambda problem: problem.place)
     problems = tuple(problem for problem in in_order if problem.kind != "note")
     notes = tuple(problem for problem in in_order if problem.kind == "note")
@@ -138,8 +139,10 @@ def find_config(path: str | Path) -> Path:
         within = sorted(str(found) for found in file.glob("*.y*ml") if found.is_file())
         holds = f"it holds {', '.join(within[:3])}" if within else "it holds no YAML file"
         raise UsageError(f"{file} is a folder, and a file is needed; {holds}")
-    near = {found.name for found in file.parent.glob("*.y*ml")}.union(names if may_be_bundled else ())
-    raise UsageError(f"there is no file {file}; {did_you_mean(file.name, sorted(near))}".rstrip("; "))
+    known = {name: folder / name for name in names if may_be_bundled}
+    known |= {found.name: found for found in file.parent.glob("*.y*ml")}
+    near = [f"; did you mean {known[name]}?" for name in nearest(file.name, known, count=1)]
+    raise UsageError(f"there is no file {file}{''.join(near)}")
 
 
 def _section(document: Document) -> ConfigSection | None:
@@ -191,6 +194,25 @@ def _check_engine(document: Document, config: Config) -> None:
     name = config.model.name
     if is_local(name) != is_local(wanted):
         document.complain(("engine",), f'engine: {config.engine} takes a model "{wanted}"; this file names {name}')
+
+
+def _check_folders(document: Document, config: Config) -> None:
+    """Note models in this process whose folder is not there, as a run would find them."""
+    for role in get_args(Role):
+        choice: ModelChoice | None = getattr(config, role)
+        if choice is None or not is_local(choice.name):
+            continue
+        folder = choice.name.removeprefix("local:")
+        if folder.startswith((".", "/", "~")) and not _is_folder(folder):
+            path = (role, "name") if (role, "name") in document.values else (role,)
+            document.complain(path, f"{key_text(path)}: {choice.name}: there is no such folder")
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError):  # a name that is too long, the home of nobody
+        return False
 
 
 def _tools(document: Document, allowed: Allowed) -> list[ToolFound]:

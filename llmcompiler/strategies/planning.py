@@ -104,7 +104,7 @@ class Planner:
                 await chunks.aclose()
         self._close(reader, sink)
         if reader.is_full:
-            self.cut = LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
+            self.cut = self._run.reached("tasks")
         elif reply.was_cut and not reader.is_complete:
             self.cut = StreamCut("the plan hit the model's own cap on tokens", text=reply.text)
 

@@ -158,9 +158,9 @@ class _Loop:
         return self._refused(complaint)
 
     async def _execute(self, task: Task, reader: PlanReader) -> str:
-        driver, limit = self._run.driver, self._run.limits.tasks
-        if len(driver.tasks) >= limit:
-            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+        driver = self._run.driver
+        if len(driver.tasks) >= self._run.limits.tasks:
+            raise self._run.reached("tasks")
         if driver.outcomes:
             driver.post(messages.PlanOpened())
         driver.add(task)

@@ -97,7 +97,7 @@ class _Work:
         sink.sealed()
         await self._run.driver.round_over()
         if reader.is_full:
-            raise LimitReached(f"the run may have {self._run.limits.tasks} tasks", limit="tasks")
+            raise self._run.reached("tasks")
         return await self._solve("")
 
     async def best_answer(self, why: str) -> str:

@@ -138,6 +138,12 @@ class Run:
             pass
         return reply
 
+    def reached(self, limit: str) -> LimitReached:
+        """Return the error that says that one of `limits`, by its name, was reached."""
+        allowed = getattr(self.limits, limit)
+        said = f"{allowed:g}" if isinstance(allowed, float) else str(allowed)
+        return LimitReached(f"the run has reached Limits({limit}={said})", limit=limit)
+
     def check_tokens(self) -> None:
         """Raise `LimitReached` if the requests so far have used more tokens than the run may."""
         limit = self.limits.tokens
@@ -145,7 +151,7 @@ class Run:
             return
         # A piece of text is at least one token; providers tell the true number only at the end.
         if self._tokens + self._pieces > limit:
-            raise LimitReached(f"the run may use {limit} tokens", limit="tokens")
+            raise self.reached("tokens")
 
     def count(self, purpose: str, usage: Usage) -> None:
         """Count what a request has used."""

@@ -109,7 +109,7 @@ async def _answer(run: Run, play: Play) -> str:
     except TimeoutError as error:
         if not clock.expired():
             raise
-        failure: LLMCompilerError = LimitReached(f"the run may take {run.limits.seconds:g} s", limit="seconds")
+        failure: LLMCompilerError = run.reached("seconds")
         failure.__cause__ = error
     except (LimitReached, NoProgress) as error:
         failure = error

@@ -207,10 +207,9 @@ class _Writing:
         return broken
 
     def _take(self, points: Iterable[str]) -> None:
-        limit = self._run.limits.tasks
         for point in points:
-            if len(self._points) >= limit:
-                raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+            if len(self._points) >= self._run.limits.tasks:
+                raise self._run.reached("tasks")
             id = len(self._points) + 1
             self._points[id] = point
             if self._stream:

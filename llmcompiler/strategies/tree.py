@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llmcompiler.errors import JoinError, LimitReached, NoProgress, UsageError
+from llmcompiler.errors import JoinError, NoProgress, UsageError
 from llmcompiler.execution.limits import Limits
 from llmcompiler.execution.requests import Deadlines, ModelRetries
 from llmcompiler.joiner import Finish
@@ -183,7 +183,7 @@ class _Search:
         await driver.round_over()
         run.check_tokens()
         if is_full:
-            raise LimitReached(f"the run may have {run.limits.tasks} tasks", limit="tasks")
+            raise run.reached("tasks")
         best = self._judged()[: self._shape.breadth]
         if not best:
             raise NoProgress(f"no branch of the tree is left at level {run.journal.round}: {self._why_none()}")

@@ -97,11 +97,11 @@ class Turn:
 
     def _read(self, call: ToolCall, *, is_unfinished: bool = False) -> None:
         """Take a call: run it, or say what is wrong with it."""
-        id, limit = self._first + len(self.calls), self._run.limits.tasks
+        id = self._first + len(self.calls)
         if isinstance(self.broken, LimitReached):
             return
-        if id > limit:
-            self.broken = LimitReached(f"the run may have {limit} tasks", limit="tasks")
+        if id > self._run.limits.tasks:
+            self.broken = self._run.reached("tasks")
             return
         if id == self._first and id > 1:
             self._run.driver.post(PlanOpened())

@@ -58,7 +58,8 @@ def test_a_run_that_fails_is_still_one_json_document() -> None:
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["answer"], told["status"], told["tasks"]) == (None, "failed", [])
-    assert done.stderr.startswith("failed: no answer: openai:any at http://127.0.0.1:")
+    assert told["error"].startswith("no answer: openai:any at http://127.0.0.1:")
+    assert done.stderr == f"failed: {told['error']}\n"
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", "K2 ? 8611 m"), ("utf-8", "K2 → 8611 m")])

@@ -168,6 +168,14 @@ def test_many_problems_are_counted(folder: Path) -> None:
     assert done.stderr.endswith("and 150 more\n")
 
 
+@pytest.mark.parametrize("path", ["/nope", "./nope", "../nope", "~/nope", "~nobody/nope"])
+def test_a_folder_of_a_local_model_that_is_not_there_is_told(path: str, folder: Path) -> None:
+    done = command("check", write(f'model: "local:hub/name"\njoiner_model:\n  name: "local:{path}"\n'))
+    assert done.exit_code == 1
+    assert done.stderr == f"agent.yaml:3:3: joiner_model.name: local:{path}: there is no such folder\n"
+    assert command("check", write('model: "local:."')).exit_code == 0
+
+
 def test_names_of_a_file_cannot_color_the_terminal(folder: Path) -> None:
     done = command("check", write('"[red]\\e[31m": 1\ntools: ["[bold]::x"]'))
     assert "\x1b" not in done.stdout + done.stderr
@@ -178,7 +186,9 @@ def test_names_of_a_file_cannot_color_the_terminal(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["check", "nowhere.yaml"], "there is no file nowhere.yaml; did you mean"),
+        (["check", "nowhere.yaml"], "error: there is no file nowhere.yaml"),
+        (["check", "emty.yaml"], "error: there is no file emty.yaml; did you mean empty.yaml?"),
+        (["check", "movi.yaml"], f"error: there is no file movi.yaml; did you mean {ROOT / 'configs' / 'movie.yaml'}?"),
         (["check", "."], "error: . is a folder, and a file is needed; it holds agent.yaml, empty.yaml, keyless.yaml"),
         (["check"], "Missing argument 'file'"),
         (["check", "demo.yaml", "--allow-code", "./nowhere"], "allow_code names nowhere, which does not exist"),

@@ -251,7 +251,7 @@ def test_the_nearest_bundled_file_is_named_and_one_is_found_without_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"there is no file demos\.yaml; did you mean demo\.yaml"):
+    with pytest.raises(UsageError, match=r"there is no file demos\.yaml; did you mean /.*/configs/demo\.yaml\?"):
         load_tools("demos.yaml")
     assert (
         list(load_tools("configs/demo.yaml"))

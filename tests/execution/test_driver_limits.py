@@ -54,7 +54,7 @@ def test_seconds_with_results_is_a_best_answer() -> None:
     assert [record.outcome for record in result.tasks.values()] == [Succeeded(1), Cancelled(), Cancelled()]
     assert [record.ended for record in result.tasks.values()] == [1, 10, 10]
     assert result.seconds == 10
-    assert "the run may take 10 s" in shown
+    assert "the run has reached Limits(seconds=10)" in shown
     assert "No further plan is possible" in shown
 
 
@@ -112,7 +112,7 @@ def test_tokens_that_the_planner_uses_up() -> None:
     plan = Scripted(chunks=["1. nap(1)\n"], per_chunk=5, usage=Usage(1, 900, 200))
     result, shown = run(plan, tokens=1000)
     assert (result.status, result.stopped_by, result.answer) == ("partial", "tokens", "done")
-    assert "the run may use 1000 tokens" in shown
+    assert "the run has reached Limits(tokens=1000)" in shown
 
 
 def test_tokens_before_anything_is_there() -> None:
@@ -160,7 +160,7 @@ def test_more_tasks_than_the_run_may_have(chunks: list[str]) -> None:
     result, shown = run(Scripted(chunks=chunks), tasks=3)
     assert (result.status, result.stopped_by, result.answer) == ("partial", "tasks", "done")
     assert len([record for record in result.tasks.values() if isinstance(record.outcome, Succeeded)]) <= 3
-    assert "the run may have 3 tasks" in shown
+    assert "the run has reached Limits(tasks=3)" in shown
 
 
 def test_as_many_tasks_as_the_run_may_have() -> None:

@@ -197,7 +197,7 @@ def test_row_29_without_a_timeout_the_limit_of_the_run_ends_it():
     assert (ran.result.status, ran.result.stopped_by, ran.result.seconds) == ("partial", "seconds", 1000.0)
     assert ran.values == {2: "b"}
     assert "1. hang()\n   -> cancelled: the run ended first" in ran.text("join")
-    assert "The work was stopped: the run may take 1000 s." in ran.text("join")
+    assert "The work was stopped: the run has reached Limits(seconds=1000)." in ran.text("join")
 
 
 @pytest.mark.parametrize(("slots", "seconds"), [(32, 1.0), (8, 1.0), (3, 3.0), (1, 8.0)])

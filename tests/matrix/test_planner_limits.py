@@ -28,7 +28,7 @@ def test_P30a_over_the_limit_of_tasks_reading_stops_and_the_first_ones_count(siz
     assert (set(ran.outcomes), ran.errors[2][0]) == ({1, 2, 3}, "dropped")
     assert [name for name, _ in tools.calls] == ["wait", "wait"]
     assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("done", "partial", "tasks")
-    assert "the run may have 3 tasks" in ran.text("join")
+    assert "the run has reached Limits(tasks=3)" in ran.text("join")
 
 
 def test_P30a_exactly_as_many_tasks_as_allowed_are_no_matter():
@@ -62,7 +62,7 @@ def test_P30b_over_the_limit_of_tokens_what_was_read_runs_and_a_best_answer_is_a
     ran = compiled(tools, Scripted(chunks=chunks), FINISH, limits=Limits(tokens=10))
     assert (ran.values, tools.of("send")) == ({1: 1}, [])
     assert (ran.result.answer, ran.result.status, ran.result.stopped_by) == ("done", "partial", "tokens")
-    assert "the run may use 10 tokens" in ran.text("join")
+    assert "the run has reached Limits(tokens=10)" in ran.text("join")
 
 
 def test_P30b_tokens_told_by_the_server_count_too():

@@ -36,7 +36,7 @@ def test_one_call_too_many_asks_for_the_best_answer(early: bool) -> None:
     assert list(ran.result.tasks) == [1, 2, 3]
     assert ran.results(2) == ["8611", "8849", NOT_RUN], "as for every plan that is cut"
     assert ran.told(2)[-1].text == (
-        "The work was stopped: the run may have 3 tasks. No further call is possible: "
+        "The work was stopped: the run has reached Limits(tasks=3). No further call is possible: "
         "answer as well as these results allow."
     )
 

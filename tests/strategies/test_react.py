@@ -231,7 +231,7 @@ def test_one_call_too_many_asks_for_the_best_answer() -> None:
     ran = reacted(*CALLS, "Action: Finish(about 240 m)", limits=Limits(tasks=2))
     assert (ran.result.status, ran.result.stopped_by, ran.result.answer) == ("partial", "tasks", "about 240 m")
     assert list(ran.result.tasks) == [1, 2]
-    assert "The work was stopped: the run may have 2 tasks. No further action is possible" in ran.seen(4)
+    assert "The work was stopped: the run has reached Limits(tasks=2). No further action is possible" in ran.seen(4)
 
 
 def test_without_any_result_a_limit_ends_the_run_without_an_answer() -> None:

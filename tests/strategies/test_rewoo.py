@@ -167,7 +167,7 @@ def test_a_plan_that_is_cut_is_not_run() -> None:
 def test_limits_lead_to_the_best_answer() -> None:
     ran = solved(PLAN, "one of them", limits=Limits(tasks=2))
     assert (ran.result.status, ran.result.stopped_by, ran.result.answer) == ("partial", "tasks", "one of them")
-    assert "The work was stopped: the run may have 2 tasks." in ran.prompts[1].messages[1].text
+    assert "The work was stopped: the run has reached Limits(tasks=2)." in ran.prompts[1].messages[1].text
     ran = solved(PLAN, "8849 m", limits=Limits(seconds=1.5), sequential=True)
     assert (ran.result.status, ran.result.stopped_by, list(ran.result.tasks)) == ("partial", "seconds", [1, 2, 3])
 

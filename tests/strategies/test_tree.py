@@ -220,7 +220,7 @@ def test_limits_lead_to_the_best_answer() -> None:
     tools = [proposing(TREE), evaluating(VALUES)]
     ran = searched("some", tools=tools, depth=2, limits=Limits(tasks=3))
     assert (ran.result.status, ran.result.stopped_by, ran.result.answer) == ("partial", "tasks", "some")
-    assert asked_for(ran).startswith('"b"\n\nThe work was stopped: the run may have 3 tasks.')
+    assert asked_for(ran).startswith('"b"\n\nThe work was stopped: the run has reached Limits(tasks=3).')
     ran = searched("some", tools=tools, depth=2, limits=Limits(seconds=3.5))
     assert (ran.result.stopped_by, asked_for(ran)[:3]) == ("seconds", '"b"')
     ran = searched(tools=tools, limits=Limits(seconds=1.5))

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass, replace
 
 from llmcompiler.config.choices import HoldWrites
-from llmcompiler.errors import LimitReached
 from llmcompiler.journal.events import TaskRejected
 from llmcompiler.passes.check import check_task
 from llmcompiler.passes.fields import unknown_fields
@@ -13,10 +12,13 @@ from llmcompiler.plan.arguments import read_arguments
 from llmcompiler.plan.diagnostics import Diagnostic, Span, did_you_mean
 from llmcompiler.plan.outcomes import ErrorRecord, Failed
 from llmcompiler.plan.parser import TaskRead
+from llmcompiler.plan.printer import print_call
 from llmcompiler.plan.tasks import Task
+from llmcompiler.plan.tools import Effect
 from llmcompiler.plan.values import Value, map_refs
 from llmcompiler.scheduling.messages import HeldReleased, PlanClosed, PlanSealed, TaskRefused
 from llmcompiler.strategies.asynclm.names import NAME, Names, required
+from llmcompiler.strategies.asynclm.repeats import Repeats
 from llmcompiler.strategies.run import Run
 
 _HEAD = re.compile(r"[\s`]*(?P<tool>[^\W\d][\w./-]*)\s*\(")
@@ -34,8 +36,8 @@ class _Pending:
 class Calls:
     """The calls of one session. `errors` and `notes` are of all of them.
 
-    pending: calls by id of which the model was told nothing so far. end: what ends a call in the text, if anything does, and
-    how it is written in a string.
+    pending: calls by id of which the model was told nothing so far. repeats: calls made again; it is to hear when a turn
+    ends. end: what ends a call in the text, if anything does, and how it is written in a string.
     """
 
     def __init__(self, run: Run, *, hold_writes: HoldWrites, end: tuple[str, str] | None = None) -> None:
@@ -43,6 +45,7 @@ class Calls:
         self.errors: list[Diagnostic] = []
         self.notes: list[Diagnostic] = []
         self.pending: dict[int, _Pending] = {}
+        self.repeats = Repeats()
         self._run, self._holds, self._end = run, hold_writes == "trap", end
         self._checks = run.workshop.registry.checks()
         self._by_name: dict[str, Task] = {}  # as they were called
@@ -71,7 +74,7 @@ class Calls:
     def take(self, name: str | None, body: str, span: Span) -> str | None:
         """Take a call as it was written. Return a complaint about its name, None if the name may be used.
 
-        What is wrong with the call itself is its outcome. Raises `LimitReached`.
+        What is wrong with the call itself is its outcome. Raises `LimitReached` or `NoProgress`.
         """
         task, wrong, read = self._read(body, span)
         complaint = None if name is None else self._complaint(name)
@@ -87,7 +90,7 @@ class Calls:
         return None
 
     def take_checked(self, name: str, task: Task, wrong: list[Diagnostic]) -> None:
-        """Take a call that was read and checked elsewhere, under the id that it has. Raises `LimitReached`."""
+        """Take a call that was read and checked elsewhere, under the id that it has. Raises as `take` does."""
         self._next(name)
         self._hand_over(task, wrong)
 
@@ -126,12 +129,12 @@ class Calls:
         """Count a call that is no task, so that a model which repeats it for ever is stopped too; return the complaint."""
         self._check_limit()
         self._misnamed += 1
+        self.repeats.refused(complaint)
         return complaint
 
     def _check_limit(self) -> None:
-        limit = self._run.limits.tasks
-        if self._count + self._misnamed >= limit:
-            raise LimitReached(f"the run may have {limit} tasks", limit="tasks")
+        if self._count + self._misnamed >= self._run.limits.tasks:
+            raise self._run.reached("tasks")
 
     def _complaint(self, name: str) -> str | None:
         """Return what is wrong with a name, None if a call may have it."""
@@ -192,11 +195,21 @@ class Calls:
             run.journal.emit(TaskRejected, task.id, task.tool, tuple(wrong), True)
             said = "; ".join(f"{found.message} ({found.remedy})" if found.remedy else found.message for found in wrong)
             run.driver.post(TaskRefused(task.id, ErrorRecord("plan", "InvalidTask", said)))
+            self.repeats.refused(self.names.in_names(said))
             return
-        policy = self._checks.specs[task.tool].policy
+        spec = self._checks.specs[task.tool]
+        policy = spec.policy
         expected = run.workshop.durations.expected(task.tool, policy.expected)
         due = asyncio.get_running_loop().time() + expected
         self.pending[task.id] = replace(self.pending[task.id], due=due)
         run.driver.add(task)
+        self._note(task, spec.effect)
         if not self._holds:
             self.release()
+
+    def _note(self, task: Task, effect: Effect) -> None:
+        """Note whether a call is made again though its result was told. Raises `NoProgress`."""
+        if effect is not Effect.READ:
+            self.repeats.progress()  # another attempt may end otherwise
+        elif not any(self._run.driver.tasks[id].same_call(task) for id in self.pending if id != task.id):
+            self.repeats.made(self.names.in_names(print_call(task)))

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
 from llmcompiler.config.choices import Trap
-from llmcompiler.errors import UsageError
+from llmcompiler.errors import SessionEnded, UsageError
 from llmcompiler.joiner import MAX_SHOWN
 from llmcompiler.plan.framing import framed, inert
 from llmcompiler.plan.outcomes import Cancelled, ErrorRecord, Failed, Outcome, Skipped, Succeeded
@@ -33,7 +33,7 @@ class Inbox:
         self._is_closed = False
 
     def put(self, text: str, sender: str) -> None:
-        """Add a message. Raises `UsageError` if the session is over, or for what says nothing."""
+        """Add a message. Raises `SessionEnded` if the session is over, `UsageError` for what says nothing."""
         if not isinstance(text, str) or not text.strip():
             raise UsageError(f"an interrupt is a text that says something, not {text!r}"[:200])
         if not isinstance(sender, str) or not NAME.fullmatch(sender):
@@ -41,7 +41,7 @@ class Inbox:
         if sender == _RUNTIME:
             raise UsageError(f"the sender {sender!r} is who tells the model what is wrong; take another name")
         if self._is_closed:
-            raise UsageError("the session has ended, so it can no longer be interrupted")
+            raise SessionEnded("the session has ended: what came of it is there, `await session.result()`")
         self.all.append((sender, text))
         self._messages.append((sender, text))
         self.arrived.set()
@@ -81,6 +81,7 @@ class Interrupts:
 
     def take(self) -> str:
         """Return everything that waits, a block a line, and forget it. Of a call without an id only failure is told."""
+        self._calls.repeats.next_turn()
         lines = [self._frame(f"@{sender}", quoted(text)) for sender, text in self._inbox.take()]
         for id in self._calls.ended:
             outcome = self._run.driver.outcomes[id]

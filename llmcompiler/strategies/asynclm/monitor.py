@@ -6,11 +6,12 @@ What the paper leaves open (arXiv 2412.07017), and what is done here:
 |---|---|
 | a trap | ends with the next interrupt (`any`), or when nothing is pending any more (`all`); a message ends it always |
 | a trap with nothing pending | the model is told so; the third with mere text in between ends it (`NoProgress`) |
+| a call refused for the same reason again, or a read whose result was told | told; the third in a row ends it |
 | how long a trap may take | as long as its calls, each of which has its timeout, and the run (`Limits.seconds`) |
 | the end of the text with calls pending | as a trap: what comes is put in, and the model goes on |
 | the end of the text without any answer | the model is asked for one once, then `JoinError` |
 | a marked answer, then results and text without one | the model is asked once; without another, the marked one holds |
-| an interrupt that comes after the end | refused to its sender (`UsageError`); results cannot come after it |
+| an interrupt that comes after the end | refused to its sender (`SessionEnded`); results cannot come after it |
 | an id that is taken, or no name | the same call again is nothing; another one is told, not made, and counts as a task |
 | an id whose call was refused | may be used again, for the correction |
 | an id that no call has, in a ref | an error of the call, with the nearest names |

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from llmcompiler.config.choices import HoldWrites, Trap
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
@@ -38,7 +38,12 @@ class Spent:
     traps: int = 0
     refused: int = 0
     counts: Counts = field(default_factory=Counts)
-    _waited: float = 0.0  # until the latest injection
+    _waited: float = field(default=0.0, repr=False)  # until the latest injection
+
+    def __str__(self) -> str:
+        seconds = ", ".join(f"{phase} {getattr(self, phase):.3f} s" for phase in get_args(Phase))
+        happened = f"injections {self.injections}, traps {self.traps}, refused {self.refused}"
+        return f"{seconds}; {happened}; {self.counts}"
 
     def inject(self) -> float:
         """Count an injection; return for how many seconds the model has waited for it."""

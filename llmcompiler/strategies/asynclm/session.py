@@ -36,6 +36,7 @@ class Session:
         if self._work is not None:
             raise UsageError("a session is entered once; make another one for another question")
         self._work = asyncio.create_task(self._begin(self._start))
+        self._work.add_done_callback(lambda _: self._inbox.close())  # before whoever waits for the result goes on
         return self
 
     async def __aexit__(
@@ -58,17 +59,17 @@ class Session:
     async def interrupt(self, text: str, *, sender: str = "user") -> None:
         """Put a message into the model's text, at the next safe point; it wakes a model that waits.
 
-        sender: who says it, a name: the user, or another agent. Raises `UsageError` if the session has ended, and on another
-        event loop than the session's, where it would wake nobody.
+        sender: who says it, a name: the user, or another agent. Raises `SessionEnded` if the model has answered already,
+        `UsageError` before the session has begun, and on another event loop than its own, where it would wake nobody.
         """
-        if self._work is not None and self._work.get_loop() is not asyncio.get_running_loop():
+        if self._work is None:
+            raise UsageError(
+                "only a session under way can be interrupted: `async with agent.session(question) as s: ...`"
+            )
+        if self._work.get_loop() is not asyncio.get_running_loop():
             raise UsageError(
                 "a session is interrupted on its own event loop; from another thread use "
                 "asyncio.run_coroutine_threadsafe(session.interrupt(...), loop)"
-            )
-        if self._work is None or self._work.done():
-            raise UsageError(
-                "only a session under way can be interrupted: `async with agent.session(question) as s: ...`"
             )
         self._inbox.put(text, sender)
 

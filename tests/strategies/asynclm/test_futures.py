@@ -157,6 +157,23 @@ def test_awaiting_nothing_again_and_again_ends_the_run(arguments: str) -> None:
     assert isinstance(called(waits, waits, waits).failure, NoProgress)
 
 
+def test_a_call_that_is_refused_again_and_again_ends_the_run_with_the_reason() -> None:
+    ran = called(*[calling(call("fnd", name="Rose"))] * 4)
+    assert isinstance(ran.failure, NoProgress)
+    assert "a call that is refused again and again: there is no tool 'fnd' (did you mean find?)" in str(ran.failure)
+
+
+def test_a_read_whose_result_was_told_is_not_made_for_ever() -> None:
+    ran = called(*[calling(FIND, first_token=1.0)] * 5, "best")  # the result is told after the second
+    assert (ran.result.answer, ran.result.stopped_by) == ("best", "no_progress")
+    assert 'the same call again and again: find(name="Rose")' in ran.prompts[-1].messages[-1].text
+
+
+def test_a_read_that_runs_may_be_made_again_meanwhile() -> None:
+    ran = called(*[calling(call("slow"), first_token=0.3)] * 7, calling(AWAIT), "done")
+    assert (ran.result.answer, len(ran.result.tasks)) == ("done", 7)
+
+
 @pytest.mark.parametrize("text", ["$f2", "$f2.phone", "see ${f2.phone}", "see $f2"])
 def test_a_future_that_is_not_there_yet_is_an_error_and_no_text(text: str) -> None:
     ran = called(calling(call("echo", "a", text=text), call("echo", "b", text="x"), per_chunk=0.1), "done")

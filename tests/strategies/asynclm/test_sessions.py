@@ -7,7 +7,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from llmcompiler import AsyncLM, Failed, Limits, RunFailed, Skipped, Succeeded, UsageError
-from llmcompiler.errors import JoinError, NoProgress
+from llmcompiler.errors import JoinError, NoProgress, SessionEnded
 from llmcompiler.joiner import Finish
 from llmcompiler.journal.events import (
     AnswerText,
@@ -19,6 +19,7 @@ from llmcompiler.journal.events import (
     TextInjected,
 )
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
+from llmcompiler.strategies.asynclm.rules import Spent
 from llmcompiler.testing import run_virtual
 from llmcompiler.testing.engines import ScriptedEngine
 from tests.strategies.asynclm.sessions import QUESTION, TOOLS, TRAP, Held, held
@@ -113,15 +114,46 @@ def test_neither_text_nor_the_same_call_again_is_progress_between_traps(said: st
 
 
 def test_a_new_call_is_progress_between_traps() -> None:
-    called = [[f"[CALL] c{n} [HEAD] find('x', 0.1) [END]", "\n"] for n in range(4)]
+    called = [[f"[CALL] c{n} [HEAD] find('x{n}', 0.1) [END]", "\n"] for n in range(4)]
     session = held([part for pieces in called for part in (*pieces, *["hm "] * 3, TRAP)] + [ANSWER])
     assert (session.result.answer, len(session.result.tasks)) == ("555-4", 4)
 
 
-@pytest.mark.parametrize("call", ["[CALL] 1 [HEAD] find('x') [END]\n", "[CALL] florist [HEAD] find('x') [END]\n"])
-def test_calls_that_no_id_serves_count_as_tasks(call: str) -> None:
-    session = held([FLORIST + TRAP, *[call] * 20], "Answer: best", limits=Limits(tasks=5))
+def test_calls_that_no_id_serves_count_as_tasks() -> None:
+    calls = [f"[CALL] {n} [HEAD] find('x') [END]\n" for n in range(20)]
+    session = held([FLORIST + TRAP, *calls], "Answer: best", limits=Limits(tasks=5))
     assert (session.result.answer, session.result.stopped_by, len(session.result.tasks)) == ("best", "tasks", 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ('[CALL] a [HEAD] fnd("Rose") [END]\n', "there is no tool 'fnd' (did you mean find?)"),
+        ("[CALL] 1 [HEAD] find('x') [END]\n", "the id '1' is no name"),
+        ("[CALL] echo [HEAD] find('x') [END]\n", "the id 'echo' is that of an earlier call"),
+    ],
+)
+def test_a_call_that_is_refused_again_and_again_ends_the_run_with_the_reason(call: str, said: str) -> None:
+    session = held(['[CALL] echo [HEAD] fail("1") [END]' + TRAP, *[call + TRAP] * 9], limits=Limits(tasks=50))
+    assert isinstance(session.failure, NoProgress)
+    assert f"a call that is refused again and again: {said}" in str(session.failure)
+    assert len(session.injected) == 4  # the failure, and three times the reason
+
+
+def test_refusals_that_were_not_told_yet_or_differ_are_no_repetition() -> None:
+    wrong = "".join(f"[CALL] w{n} [HEAD] fnd({n}) [END]\n" for n in range(9))
+    session = held([wrong + TRAP, ANSWER])
+    assert (session.result.answer, len(session.result.tasks)) == ("555-4", 9)
+    others = [f"[CALL] w [HEAD] fnd{n}() [END]\n{TRAP}" for n in range(9)]
+    assert held([*others, ANSWER]).result.answer == "555-4"
+
+
+def test_a_read_that_is_made_again_and_again_ends_the_run_and_a_call_of_unknown_effect_does_not() -> None:
+    reads = [f"[CALL] c{n} [HEAD] find('x', 0.1) [END]{TRAP}" for n in range(9)]
+    session = held(reads, "Answer: best")
+    assert (session.result.answer, session.result.stopped_by, len(session.result.tasks)) == ("best", "no_progress", 4)
+    polls = [f"[CALL] c{n} [HEAD] echo('x') [END]{TRAP}" for n in range(9)]
+    assert held([*polls, ANSWER]).result.status == "complete"
 
 
 def test_the_end_of_the_text_waits_for_what_is_pending_and_the_model_goes_on() -> None:
@@ -287,7 +319,7 @@ def test_a_limit_of_tasks_gives_the_best_answer() -> None:
     assert (session.result.answer, session.result.stopped_by) == ("as good as it gets", "tasks")
     told = session.engine.prompts[1].messages[1].text
     assert '1. echo(text="0")\n   -> "0"' in told
-    assert "the run may have 2 tasks" in told
+    assert "the run has reached Limits(tasks=2)" in told
 
 
 def test_a_limit_of_seconds_gives_the_best_answer() -> None:
@@ -393,13 +425,30 @@ def test_a_session_without_an_answer_raises_where_it_is_left() -> None:
     run_virtual(work())
 
 
+def test_what_a_session_has_spent_is_shown_in_milliseconds() -> None:
+    async def work() -> Spent:
+        async with AsyncLM(ScriptedEngine([FLORIST + TRAP, ANSWER]), TOOLS).session(QUESTION) as session:
+            await session.result()
+        return session.spent
+
+    spent = run_virtual(work())
+    assert "waiting 0.950 s; injections 2, traps 1, refused 0; " in str(spent)
+    assert "_waited" not in repr(spent)
+
+
 def test_a_session_that_has_ended_cannot_be_interrupted() -> None:
     async def work() -> None:
         agent = AsyncLM(ScriptedEngine([ANSWER]), TOOLS)
         async with agent.session(QUESTION) as session:
             await session.result()
-            with pytest.raises(UsageError, match="can be interrupted"):
+            with pytest.raises(SessionEnded, match=r"has ended: .*await session\.result"):
                 await session.interrupt("Too late")
+            assert (await session.result()).answer == "555-4"
+        with pytest.raises(SessionEnded, match="has ended"):
+            await session.interrupt("Too late")
+        with pytest.raises(UsageError, match="only a session under way") as refused:
+            await agent.session(QUESTION).interrupt("Too early")
+        assert not isinstance(refused.value, SessionEnded)
         with pytest.raises(UsageError, match="entered once"):
             await session.__aenter__()
         with pytest.raises(UsageError, match="has not begun"):
