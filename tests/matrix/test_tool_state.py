@@ -123,7 +123,7 @@ def test_O12b_a_coroutine_that_computes_on_the_loop_is_named_with_its_stack() ->
     result = asyncio.run(agent.arun("q"))
     [blocked] = result.blocked
     assert blocked.tool == "computes"
-    assert "sum(range(1000))" in blocked.stack
+    assert blocked.stack.splitlines()[-2].endswith("in computes")
     assert result.tasks[1].outcome == Succeeded("done")
 
 
