@@ -47,6 +47,32 @@ class CallReader:
         return call
 
 
+class Bracketed:
+    """Follows the text of one JSON object or list to its end, however it is cut."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_quoted = self._is_escaped = False
+
+    def end(self, text: str) -> int | None:
+        """Take what follows; return where in it the outermost bracket closes, None if it does not."""
+        for place, char in enumerate(text):
+            if self._is_escaped:
+                self._is_escaped = False
+            elif self._is_quoted:
+                self._is_escaped = char == "\\"
+                self._is_quoted = char != '"'
+            elif char == '"':
+                self._is_quoted = True
+            elif char in "{[":
+                self._depth += 1
+            elif char in "}]":
+                self._depth -= 1
+                if self._depth == 0:
+                    return place + 1
+        return None
+
+
 class _Call:
     """One call as far as it has come."""
 
@@ -54,8 +80,7 @@ class _Call:
         self.is_sealed = False
         self._id, self._name = "", ""
         self._parts: list[str] = []
-        self._depth = 0
-        self._is_quoted = self._is_escaped = False
+        self._arguments = Bracketed()
 
     def read(self) -> ToolCall:
         return ToolCall(self._id, self._name, "".join(self._parts).strip())
@@ -78,27 +103,9 @@ class _Call:
 
     def take_arguments(self, text: str) -> int:
         """Take what belongs to the arguments; return how many characters follow their end."""
-        end = self._end(text)
+        end = self._arguments.end(text)
         rest = "" if end is None else text[end:].strip()
         if text:
             self._parts.append(text[:end])
         self.is_sealed = end is not None
         return len(rest)
-
-    def _end(self, text: str) -> int | None:
-        """Return where in this text the outermost bracket closes, None if it does not."""
-        for place, char in enumerate(text):
-            if self._is_escaped:
-                self._is_escaped = False
-            elif self._is_quoted:
-                self._is_escaped = char == "\\"
-                self._is_quoted = char != '"'
-            elif char == '"':
-                self._is_quoted = True
-            elif char in "{[":
-                self._depth += 1
-            elif char in "}]":
-                self._depth -= 1
-                if self._depth == 0:
-                    return place + 1
-        return None

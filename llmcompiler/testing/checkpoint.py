@@ -17,8 +17,19 @@ _SENTENCES = [
     "[CALL] florist [HEAD] search(query='flowers') [END] [INTR] florist [HEAD] tulips [END] [TRAP] [END]",
     "The heights of K2 and of Mount Everest in metres: 8611 and 8849.",
 ]
+CALL = (
+    '<tool_call>{"name": "',
+    '", "arguments": ',
+    "}</tool_call>",
+)  # around the name and the arguments of a native call
 _TEMPLATE = (
-    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}"
+    "{% if tools %}<|tools|>{{ tools | tojson }}{{ eos_token }}{% endif %}"
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}"
+    + "{{ call.function.name }}".join(CALL[:2])
+    + "{{ call.function.arguments | tojson }}"
+    + CALL[2]
+    + "{% endfor %}{{ eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}" + REPLY + "{% endif %}"
 )
 

@@ -1,6 +1,7 @@
 """A model and its tokenizer, loaded: what generations need of transformers, and nothing else."""
 
 import inspect
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import BadModelRequest, ModelError
+from llmcompiler.models.local.calls import CallForm, ChatMessage, call_form
 from llmcompiler.models.local.costs import PrefillCost
 from llmcompiler.models.model import Message
+from llmcompiler.models.openai import function_of
+from llmcompiler.plan.tools import ToolSpec
 
 if TYPE_CHECKING:
     import torch
@@ -73,11 +77,15 @@ class Checkpoint:
         """Return the text of tokens, special ones as they are written."""
         return str(self.tokenizer.decode(list(tokens), **_AS_WRITTEN))
 
-    def decode_reply(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens without special ones."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    def decode_reply(self, tokens: Sequence[int], marks: str = "") -> str:
+        """Return the text of tokens without special ones, but for those that occur in `marks`."""
+        if not marks:
+            return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, **_NOT_CLEANED))
+        added = self.tokenizer.added_tokens_decoder
+        silent = {id for id, token in added.items() if token.special} - {*self.encode(marks)}
+        return self.decode([token for token in tokens if token not in silent])
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def prompt(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[int]:
         """Return the tokens of a conversation, in the tokenizer's own chat template if it has one, and where a reply begins.
 
         Raises `BadModelRequest` for a conversation that the template does not take.
@@ -86,14 +94,37 @@ class Checkpoint:
             text = "".join(f"{message.role}: {message.text}\n\n" for message in messages) + "assistant:"
             tokens: list[int] = self.tokenizer.encode(text)
             return tokens
+        return self.encode(self._rendered([_said(message) for message in messages], tools=tools))
+
+    @cached_property
+    def call_form(self) -> CallForm | None:
+        """Return how the model writes native tool calls, None where its chat template knows of none."""
+        if self.tokenizer.chat_template is None:
+            return None
+        asked: list[ChatMessage] = [{"role": "user", "content": "?"}]
+        if _NO_TOOL.name not in self._rendered(asked, tools=[_NO_TOOL]):
+            return None
+        try:
+            return call_form(self._rendered, [self.decode([end]) for end in self.ends])
+        except BadModelRequest:
+            return None
+
+    def _rendered(
+        self, messages: Sequence[ChatMessage], is_to_go_on: bool = True, tools: Sequence[ToolSpec] = ()
+    ) -> str:
         import jinja2
 
-        said = [{"role": message.role, "content": message.text} for message in messages]
         try:
-            text = self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
-        except jinja2.TemplateError as error:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    list(messages),
+                    tools=[function_of(spec) for spec in tools] or None,
+                    tokenize=False,
+                    add_generation_prompt=is_to_go_on,
+                )
+            )
+        except (jinja2.TemplateError, TypeError) as error:
             raise BadModelRequest(f"the chat template of the model does not take this conversation: {error}") from error
-        return self.encode(text)
 
     def generator(self, seed: int | None) -> "torch.Generator":
         """Return a source of randomness; the same seed gives the same choices."""
@@ -119,7 +150,24 @@ class Checkpoint:
         return read.logits[0, -1].float(), cache
 
 
-_AS_WRITTEN = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+_NOT_CLEANED = {"clean_up_tokenization_spaces": False}
+_AS_WRITTEN = {"skip_special_tokens": False, **_NOT_CLEANED}
+_NO_TOOL = ToolSpec("llmcompiler_no_tool", "Does nothing.", {})
+
+
+def _said(message: Message) -> ChatMessage:
+    """Return a message as chat templates take it: they write arguments themselves, and know calls by their places."""
+    said: ChatMessage = {"role": message.role, "content": message.text}
+    if message.calls:
+        said["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.loads(call.arguments)},
+            }
+            for call in message.calls
+        ]
+    return said | {"tool_call_id": message.call_id} if message.call_id else said
 
 
 def load(name: str) -> Checkpoint:
