@@ -26,7 +26,7 @@ SEARCH = ToolSpec("search", "Look something up.", {"type": "object", "properties
 HERMES = (
     "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% if m.tool_calls %}{% for call in m.tool_calls %}{% if not loop.first or m.content %}\n{% endif %}<tool_call>\n"
+    "{% if m.tool_calls %}{% for call in m.tool_calls %}{% if not loop.first or m.content %}{{ '\n' }}{% endif %}<tool_call>\n"
     '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}\n</tool_call>'
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
@@ -188,6 +188,13 @@ def test_calls_amid_any_text_are_read_however_they_are_cut(calls, ending, data) 
 def test_what_is_not_quite_the_form_is_a_call_all_the_same(written, call) -> None:
     _, [got] = read(FORM, written)
     assert (got.name, got.arguments) == call
+
+
+def test_ids_that_a_template_writes_may_be_missing(checkpoint_of) -> None:
+    form = checkpoint_of(MISTRAL).call_form
+    written = '[TOOL_CALLS][{"name": "a", "arguments": {"q": 1}}, {"name": "b", "arguments": {}, "id": "123456789"}, '
+    said, calls = read(form, written + '{"name": "c", "arguments": {}}] So be it.')
+    assert (said, [call.name for call in calls]) == (" So be it.", ["a", "b", "c"])
 
 
 def test_text_in_thoughts_is_no_call() -> None:

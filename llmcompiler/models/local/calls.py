@@ -31,6 +31,7 @@ _CALL: ChatMessage = {"id": _ID, "type": "function", "function": {"name": _NAME,
 _LONGEST_GAP = 80  # characters, between a name and its arguments, or what stands behind a call and that as it should be
 _WRITTEN = re.compile(rf'{_NAME}[^{{}}]{{0,{_LONGEST_GAP}}}?\{{\s*"x"\s*:\s*"\?"\s*\}}')
 _UNITS = re.compile(r"[{}\[\]:,]|[^\s{}\[\]:,]+")  # white space between them is the model's own affair
+_SAID_ID = re.compile(rf',\s*"\w+"\s*:\s*"{_ID}"')
 _LETTERS = re.compile(r"[^\s\"'{}\[\]<>(),]{0,64}")  # of a name, be it a wrong one
 _THINK, _UNTHINK = "<think>", "</think>"
 _THOUGHTS = re.compile(f"{_THINK}.*?{_UNTHINK}", re.DOTALL)
@@ -216,9 +217,9 @@ class CallText:
 
 
 def _pattern(mark: str) -> re.Pattern[str]:
-    """Return what matches a mark as models write it."""
-    units = (re.escape(unit).replace(_ID, '[^"]*') for unit in _UNITS.findall(mark))
-    return re.compile("".join(rf"\s*{unit}" for unit in units))
+    """Return what matches a mark as models write it, with the id of a call or without."""
+    parts = ("".join(rf"\s*{re.escape(unit)}" for unit in _UNITS.findall(part)) for part in _SAID_ID.split(mark))
+    return re.compile(r'(?:\s*,\s*"\w+"\s*:\s*"[^"]*")?'.join(parts) or r"\s*")
 
 
 def _held_back(text: str, marks: Sequence[str]) -> int:
