@@ -26,13 +26,13 @@ SEARCH = ToolSpec("search", "Look something up.", {"type": "object", "properties
 HERMES = (
     "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% if m.tool_calls %}{% for call in m.tool_calls %}{% if not loop.first or m.content %}{{ '\n' }}{% endif %}<tool_call>\n"
+    "{% for call in m.tool_calls or [] %}{% if not loop.first or m.content %}{{ '\n' }}{% endif %}<tool_call>\n"
     '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}\n</tool_call>'
-    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 THINKING = HERMES.replace(
-    "{% if m.tool_calls %}",
-    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{% if m.tool_calls %}",
+    "{% for call in",
+    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{% for call in",
 )
 THINKS_AT_ONCE = HERMES.replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n<think>\n{% endif %}")
 LLAMA = (
@@ -197,6 +197,12 @@ def test_ids_that_a_template_writes_may_be_missing(checkpoint_of) -> None:
     assert (said, [call.name for call in calls]) == (" So be it.", ["a", "b", "c"])
 
 
+@pytest.mark.parametrize("end", ["", "}", "}\n</tool_call>", "}\n</tool_call>\n"])
+def test_what_marks_the_end_of_a_call_is_no_text_and_may_be_missing(end) -> None:
+    said, [call] = read(FORM, '<tool_call>\n{"name": "a", "arguments": {}' + end)
+    assert (said.strip(), call.name) == ("", "a")
+
+
 def test_text_in_thoughts_is_no_call() -> None:
     thought = '<think>I could write <tool_call>\n{"name": "a", "arguments": {}}\n</tool_call>.</think>'
     said, calls = read(FORM, f'{thought}<tool_call>\n{{"name": "b", "arguments": {{}}}}\n</tool_call>')
@@ -248,8 +254,8 @@ def subtract(one: int, other: int) -> int:
 @contextmanager
 def saying(template: str, folder, *replies: str):
     """Yield a model that says these replies in turn, and what it was given to read before each."""
-    tokenizer = make_tokenizer(["[TOOL_CALLS]"])
-    tokenizer.chat_template = template or tokenizer.chat_template
+    tokenizer = make_tokenizer(["<|im_end|>"])
+    tokenizer.chat_template, tokenizer.eos_token = template, "<|im_end|>"
     model, read_before, left = LocalModel(str(make_checkpoint(folder, tokenizer, 16384))), [], list(replies)
 
     async def loaded():
@@ -257,7 +263,7 @@ def saying(template: str, folder, *replies: str):
             pass
 
     def goes_on(text: str) -> str:
-        if not text.endswith(("<|im_start|>assistant\n", "[/INST]")):
+        if not text.endswith("<|im_start|>assistant\n"):
             return ""  # a piece of a long prompt
         read_before.append(text)
         return left.pop(0)

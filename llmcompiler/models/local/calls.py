@@ -22,16 +22,14 @@ ChatMessage: TypeAlias = dict[str, Any]
 Render: TypeAlias = Callable[[Sequence[ChatMessage], bool], str]
 
 _ASKED: ChatMessage = {"role": "user", "content": "?"}
-_NAME, _ARGUMENTS, _ID = (
-    "llmcompiler_name",
-    {"x": "?"},
-    "call00000",
-)  # the strictest template wants nine letters and digits
+_NAME, _ARGUMENTS = "llmcompiler_name", {"x": "?"}
+_ID = "call00000"  # the strictest template wants nine letters and digits
 _CALL: ChatMessage = {"id": _ID, "type": "function", "function": {"name": _NAME, "arguments": _ARGUMENTS}}
 _LONGEST_GAP = 80  # characters, between a name and its arguments, or what stands behind a call and that as it should be
 _WRITTEN = re.compile(rf'{_NAME}[^{{}}]{{0,{_LONGEST_GAP}}}?\{{\s*"x"\s*:\s*"\?"\s*\}}')
-_UNITS = re.compile(r"[{}\[\]:,]|[^\s{}\[\]:,]+")  # white space between them is the model's own affair
-_SAID_ID = re.compile(rf',\s*"\w+"\s*:\s*"{_ID}"')
+# White space between these is the model's own affair. The id of a call is one of them: a model may leave it out.
+_UNITS = re.compile(rf',\s*"\w+"\s*:\s*"{_ID}"|[{{}}\[\]:,]|[^\s{{}}\[\]:,]+')
+_ANY_ID = r'(?:,\s*"\w+"\s*:\s*"[^"]*")?'
 _LETTERS = re.compile(r"[^\s\"'{}\[\]<>(),]{0,64}")  # of a name, be it a wrong one
 _THINK, _UNTHINK = "<think>", "</think>"
 _THOUGHTS = re.compile(f"{_THINK}.*?{_UNTHINK}", re.DOTALL)
@@ -103,7 +101,7 @@ class CallText:
         self._form = form
         self._opening, self._key = _pattern(form.opening), _pattern(form.key + '"' if form.key else "")
         self._between = _pattern(form.between) if form.between else None
-        self._end = _pattern(form.end)
+        self._end = _pattern(form.end, may_lack_end=True)
         self._longest_end = len(form.marks) + _LONGEST_GAP
         self._read = self._in_thoughts if form.is_thinking else self._at_start
         self._held = ""
@@ -216,10 +214,12 @@ class CallText:
         self._held = self._held[count:]
 
 
-def _pattern(mark: str) -> re.Pattern[str]:
-    """Return what matches a mark as models write it, with the id of a call or without."""
-    parts = ("".join(rf"\s*{re.escape(unit)}" for unit in _UNITS.findall(part)) for part in _SAID_ID.split(mark))
-    return re.compile(r'(?:\s*,\s*"\w+"\s*:\s*"[^"]*")?'.join(parts) or r"\s*")
+def _pattern(mark: str, *, may_lack_end: bool = False) -> re.Pattern[str]:
+    """Return what matches a mark as models write it; one that may lack its end matches as far as it is there."""
+    units = [r"\s*" + (_ANY_ID if _ID in unit else re.escape(unit)) for unit in _UNITS.findall(mark)]
+    if may_lack_end:
+        return re.compile("".join(f"(?:{unit}" for unit in units) + ")?" * len(units))
+    return re.compile("".join(units) or r"\s*")
 
 
 def _held_back(text: str, marks: Sequence[str]) -> int:
