@@ -17,11 +17,12 @@ _BY_FAR = 1e6  # added to a logit: no other token comes near, but one that is ba
 class Given:
     """What a model was given to read, as seen at its door: texts begun from an empty cache, and tokens.
 
-    tokens: all but those that it had just chosen itself.
+    tokens: all but those that it had just chosen itself, which are `own`.
     """
 
     texts: int = 0
     tokens: int = 0
+    own: int = 0
 
 
 @contextmanager
@@ -57,6 +58,7 @@ class _Forcing:
         own = int(length > 0 and tokens[0] == self._ahead[-1])
         self.given.texts += length == 0
         self.given.tokens += len(tokens) - own
+        self.given.own += own
         self._read[length:] = tokens
         if own and len(tokens) == 1:
             self._ahead.pop()

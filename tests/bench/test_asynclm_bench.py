@@ -293,9 +293,8 @@ def test_the_command_prints_tables_and_goes_on_where_its_file_ends(tmp_path: Pat
         (["asynclm:interupts"], "there is no workload 'interupts'"),
         (
             ["asynclm:parallel", "--strategies", "async_refs"],
-            "nothing to measure on the ground virtual with async_refs",
+            "nothing to measure with async_refs: refs need a set of chains",
         ),
-        (["asynclm", "--ground", "local", "--strategies", "futures"], "it takes modes that write cml"),
         (["asynclm", "--model", "openai:x"], "leave out --model"),
         (["asynclm", "--tool-time", "2"], "leave out --tool-time"),
         (["bfcl", "--ground", "virtual"], "leave out --ground"),

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from llmcompiler.bench.asynclm.contenders import CONTENDERS
 from llmcompiler.bench.asynclm.measure import Request, measurement_of
+from llmcompiler.bench.asynclm.script import Cell, predicted
+from llmcompiler.bench.asynclm.workloads import read_workloads
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -19,9 +22,25 @@ def records():
     return {record.contender: record for record in records}
 
 
-def test_every_mode_that_writes_cml_makes_the_right_calls(records) -> None:
-    assert set(records) == {"sync", "sync_parallel", "async_naive", "async"}
-    assert [(record.error, record.score) for record in records.values()] == [(None, 1.0)] * 4
+def test_every_mode_makes_the_right_calls(records) -> None:
+    assert set(records) == {"sync", "sync_parallel", "async_naive", "async", "futures", "compiler"}
+    assert [(record.error, record.score) for record in records.values()] == [(None, 1.0)] * 6
+
+
+@pytest.mark.parametrize("mode", ["sync", "sync_parallel", "futures", "compiler"])
+def test_a_mode_writes_as_many_tokens_as_the_latency_model_says(mode, records) -> None:
+    """Those that are interrupted do it in so many traps as time makes it. Native calls end with a mark of one token."""
+    [workload] = read_workloads("parallel_multiple", DATA, 1)
+    told = predicted(workload, CONTENDERS[mode], Cell(1, 10))
+    written = records[mode].tokens_out - (mode == "futures")
+    assert (records[mode].requests, written) == (told.requests, told.generated)
+
+
+def test_each_wire_reads_its_own_prompts(records) -> None:
+    """Planner and joiner read less than two prompts of native calls, whose tools are JSON schemas."""
+    compiler, futures, parallel = records["compiler"], records["futures"], records["sync_parallel"]
+    assert compiler.requests == futures.requests == parallel.requests == 2
+    assert compiler.tokens_in < parallel.tokens_in < futures.tokens_in
 
 
 def test_async_reads_its_prompt_once_and_the_others_with_every_request(records) -> None:

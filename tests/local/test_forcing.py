@@ -75,7 +75,7 @@ def test_the_local_engine_reads_the_prompt_and_each_interrupt_once(model, checkp
     interrupts = re.findall(r"\n(?:\[INTR\] .*\n)+", reads[-1].removeprefix(prompt))
     tokens = sum(len(checkpoint.encode(text)) for text in (prompt, *interrupts))
     assert "".join(interrupts).count("[INTR]") == 2
-    assert given == Given(texts=1, tokens=tokens)
+    assert given == Given(texts=1, tokens=tokens, own=spent.counts.generated - 1)
     assert (spent.counts.requests, spent.counts.prefilled, spent.counts.resent) == (1, tokens, 0)
 
 
@@ -94,4 +94,6 @@ def test_what_is_said_to_a_strategy_of_streamed_text_is_forced_too(model) -> Non
 
     text, last, given = asyncio.run(main())
     assert (text, last.finish) == ("as told", "stop")
-    assert given == Given(texts=1, tokens=last.usage.input_tokens)
+    assert given == Given(
+        texts=1, tokens=last.usage.input_tokens, own=last.usage.output_tokens - 1
+    )  # the end is not read

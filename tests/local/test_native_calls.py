@@ -176,6 +176,9 @@ def test_calls_amid_any_text_are_read_however_they_are_cut(calls, ending, data) 
             ("search", '{"q": 1}'),
             id="another key",
         ),
+        pytest.param(
+            f'<tool_call>\n{{"name": "search", "arguments": {" " * 500}{{}}}}', ("search", "{}"), id="much white space"
+        ),
         pytest.param('<tool_call>\n{"name": "search"}\n</tool_call>', ("search", ""), id="no arguments"),
         pytest.param('<tool_call>\n{"name": "search", "arguments": {"q": "K', ("search", '{"q": "K'), id="broken off"),
         pytest.param('<tool_call>\n{"name": "sea', ("sea", ""), id="broken off in the name"),

@@ -21,13 +21,15 @@ T = TypeVar("T")
 class Costs:
     """What sessions cost on the model's side; times in seconds.
 
-    prompt_tokens: of the first request of each session, where its length matters to the time it takes, else 0. tokens_in:
-    what it was sent, without what it had in its cache. starting: from a first request to its first token.
+    prompt_tokens: of the first request of each session, where its length matters to the time it takes, else 0.
+    joiner_tokens: the same of a joiner's. tokens_in: what it was sent, without what it had in its cache.
+    starting: from a first request to its first token.
     generating: writing all tokens. injecting: reading results and messages, and the first tokens of the requests that takes.
     """
 
     requests: int = 0
     prompt_tokens: int = 0
+    joiner_tokens: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     starting: float = 0.0
@@ -62,7 +64,7 @@ class Ground(Protocol):
     name: str
     at_once: int
 
-    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+    def cell(self, asked: Cell, prompt_tokens: int = 0, joiner_tokens: int = 0) -> Cell:
         """Return how fast it is behind prompts of so many tokens: as it was asked to be, or at its own pace."""
         ...
 

@@ -1,13 +1,15 @@
 """The ground of a model in this process: a small transformer with random weights, on AsyncLM's engine `local`.
 
 Each token is forced to be the one that the ideal model writes. All else is real: passes, cache, what is read into it, times.
-So this measures the engine, and no model's skill. A mode without a live cache asks the same model anew each time.
+So this measures the engine, and no model's skill. A mode without a live cache asks the same model anew each time: by CML, by
+native calls, which it writes in the form of its chat template, or for a plan and an answer.
 """
 
 import json
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+import re
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +18,16 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from llmcompiler.bench.asynclm.contenders import CONTENDERS, Contender
 from llmcompiler.bench.asynclm.ground import Costs
-from llmcompiler.bench.asynclm.ideal import MARKS, PIECES, TRAP_TOKENS, CmlIdeal
+from llmcompiler.bench.asynclm.ideal import (
+    MARKS,
+    PIECES,
+    TRAP_TOKENS,
+    CmlIdeal,
+    FuturesIdeal,
+    Ideal,
+    await_arguments,
+    join_line,
+)
 from llmcompiler.bench.asynclm.latency import ASYNC, Work
 from llmcompiler.bench.asynclm.script import OWN_PACE, Cell, Script
 from llmcompiler.bench.asynclm.virtual import request_of
@@ -24,19 +35,22 @@ from llmcompiler.bench.asynclm.workload import Workload
 from llmcompiler.models.local.checkpoint import Checkpoint
 from llmcompiler.models.local.host import check_installed
 from llmcompiler.models.local.model import LocalModel
-from llmcompiler.models.model import Chunk, Prompt
+from llmcompiler.models.model import Chunk, Model, Prompt, Purpose
+from llmcompiler.models.openai import function_of
 from llmcompiler.prompting import bundled_prompt, describe_tools
 from llmcompiler.strategies.asynclm.asynclm import AsyncLM
 from llmcompiler.strategies.asynclm.chat import ChatEngine
 from llmcompiler.strategies.asynclm.cml import interrupt
 from llmcompiler.strategies.asynclm.delimiters import Delimiters
 from llmcompiler.strategies.asynclm.engine import Engine, Generation, SafePoints
+from llmcompiler.strategies.asynclm.futures import AWAIT
 from llmcompiler.strategies.asynclm.local import LocalEngine
+from llmcompiler.strategies.offering import Offering
 from llmcompiler.strategies.run import Run
 from llmcompiler.strategies.runner import run_sync
-from llmcompiler.testing.checkpoint import REPLY, make_checkpoint, make_tokenizer, one_thread
+from llmcompiler.testing.checkpoint import CALL, REPLY, make_checkpoint, make_tokenizer, one_thread
 from llmcompiler.testing.forcing import Given, GoesOn, forced
-from llmcompiler.testing.server import count_tokens
+from llmcompiler.testing.server import ToolCall, count_tokens
 from llmcompiler.toolkit.registry import registry_of
 
 T = TypeVar("T")
@@ -46,6 +60,9 @@ _CONTEXT = 65_536  # tokens
 _TEXT = 8_192  # tokens at most, of one text
 _TIMES = 5  # the pace is measured, at each length of the prompt
 _WRITTEN = 100  # words, each time
+_BEHIND = f"\n{CALL[2]}"  # of a call; the line's end keeps it apart from the arguments
+_AROUND = rf'(?:{re.escape(_BEHIND)})?{re.escape(CALL[0])}[^"]*{re.escape(CALL[1].rstrip())}|{re.escape(_BEHIND)}'
+_PIECES = f"{_AROUND}|{PIECES}"
 
 
 @contextmanager
@@ -54,7 +71,7 @@ def in_process(scripts: Iterable[Script], workloads: Iterable[Workload]) -> Iter
     check_installed("the ground local")
     read = list(_read(workloads))
     with TemporaryDirectory() as folder:
-        make_checkpoint(Path(folder), make_tokenizer(texts=[*_written(scripts), *read], pieces=PIECES), _CONTEXT)
+        make_checkpoint(Path(folder), make_tokenizer(texts=[*_written(scripts), *read], pieces=_PIECES), _CONTEXT)
         model = LocalModel(folder, options={"max_tokens": _TEXT})
         floor = Floor()
         try:
@@ -72,22 +89,29 @@ async def _loaded(model: LocalModel) -> Checkpoint:
     return model.host.checkpoint
 
 
-def _written(scripts: Iterable[Script]) -> list[str]:
-    """Return texts that hold every piece of what is written and told: each is one token then, as on the other grounds."""
-    ideals = [script.ideal for script in scripts]
-    calls = {"".join(step.tokens) for ideal in ideals for step in ideal.steps}
-    results = {interrupt(MARKS, step.name, json.dumps({"result": 100})) for ideal in ideals for step in ideal.steps}
-    answers = {ideal.answer for ideal in ideals}
-    numbers = [f"{number}: {number}" for number in range(1000)]
-    return [*sorted(calls | results | answers), "".join(TRAP_TOKENS), "\n", _answer(1), *numbers]
+def _written(scripts: Iterable[Script]) -> Iterator[str]:
+    """Yield texts that hold every piece of what is written and told: each is one token then, as on the other grounds."""
+    for ideal in {script.ideal for script in scripts}:
+        yield ideal.answer
+        for step in ideal.steps:
+            text = "".join(step.tokens)
+            yield text
+            yield interrupt(MARKS, step.name, json.dumps({"result": 100}))
+            if isinstance(ideal, FuturesIdeal):
+                yield calls_text([ToolCall(step.tool, text), ToolCall(AWAIT, await_arguments(range(200)))] * 2)
+        yield join_line(len(ideal.steps))
+    yield from ("".join(TRAP_TOKENS), "\n", _answer(1))
+    yield from (f'{number}: {number} "$f{number}"' for number in range(1000))
 
 
 def _read(workloads: Iterable[Workload]) -> Iterator[str]:
     """Yield what is read beside that, so that prompts have about as many tokens as on the other grounds."""
-    yield bundled_prompt("asynclm/agent")
+    yield from map(bundled_prompt, ("asynclm/agent", "asynclm/futures", "compiler/planner", "compiler/joiner"))
     for workload in workloads:
+        registry = registry_of(workload.tools)
         yield from (part.row.question for part in workload.parts)
-        yield describe_tools(registry_of(workload.tools))
+        yield describe_tools(registry)
+        yield json.dumps([function_of(spec) for spec in Offering(registry.specs.values()).specs])
 
 
 def _answer(words: int) -> str:
@@ -111,18 +135,18 @@ class InProcess:
         return run_sync(work)
 
     def voice(self, key: str, script: Script, contender: Contender) -> "InProcessVoice":
-        """Return who plays a script, which is one of CML."""
+        """Return who plays a script."""
         ideal, costs = script.ideal, Costs()
-        assert isinstance(ideal, CmlIdeal)
-        if script.keeps_cache:
+        if isinstance(ideal, CmlIdeal) and script.keeps_cache:
             return InProcessVoice(LiveEngine(self._engine, ideal, self._floor, costs), costs)
-        return InProcessVoice(ChatEngine(AskedAnew(self._model, ideal, self._floor, costs)), costs)
+        asked = AskedAnew(self._model, ideal, self._floor, costs)
+        return InProcessVoice(ChatEngine(asked) if isinstance(ideal, CmlIdeal) else asked, costs)
 
-    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+    def cell(self, asked: Cell, prompt_tokens: int = 0, joiner_tokens: int = 0) -> Cell:
         """Return its own pace behind prompts of so many tokens, by what was measured beforehand."""
-        per_token, first_token = self._per_token, self._first_token.at(prompt_tokens)
+        first_token, later = self._first_token.at(prompt_tokens), self._first_token.at(joiner_tokens)
         per_read = self._first_token.at(prompt_tokens + 1) - first_token
-        return Cell(*(1000 * max(0.0, seconds) for seconds in (per_token, first_token, per_read, per_read)))
+        return Cell(*(1000 * max(0.0, each) for each in (self._per_token, first_token, per_read, per_read, later)))
 
     def measure(self, longest: int) -> None:
         """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
@@ -157,7 +181,7 @@ class _Parabola:
 class InProcessVoice:
     """A `Voice`."""
 
-    def __init__(self, speaker: Engine, spent: Costs) -> None:
+    def __init__(self, speaker: Model | Engine, spent: Costs) -> None:
         self.speaker, self.spent = speaker, spent
 
     async def costs(self) -> Costs:
@@ -178,14 +202,15 @@ class Floor:
 
     @contextmanager
     def taken(self, goes_on: GoesOn, costs: Costs) -> Iterator[None]:
-        """Have the floor; what is read goes into `costs`."""
-        texts, tokens = self.given.texts, self.given.tokens
+        """Have the floor; what is read and written goes into `costs`."""
+        texts, tokens, own = self.given.texts, self.given.tokens, self.given.own
         self._goes_on = goes_on
         try:
             yield
         finally:
             costs.requests += self.given.texts - texts
             costs.tokens_in += self.given.tokens - tokens
+            costs.tokens_out += self.given.own - own
 
 
 @contextmanager
@@ -200,14 +225,15 @@ def _timed(costs: Costs, phase: Phase) -> Iterator[None]:
 class AskedAnew:
     """A `Model` that plays a script, and reads every prompt from its beginning."""
 
-    def __init__(self, model: LocalModel, ideal: CmlIdeal, floor: Floor, costs: Costs) -> None:
+    def __init__(self, model: LocalModel, ideal: Ideal, floor: Floor, costs: Costs) -> None:
         self._model, self._ideal, self._floor, self._costs = model, ideal, floor, costs
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the reply, a token each."""
-        costs = self._costs
-        text = "".join(self._ideal.say(request_of(prompt)).tokens)
+        costs, said = self._costs, self._ideal.say(request_of(prompt))
+        text = calls_text(said.calls) or "".join(said.tokens)
         phase: Phase = "injecting" if costs.requests else "starting"
+        before = self._floor.given.tokens
         with self._floor.taken(lambda read: text, costs):
             async with aclosing(self._model.stream(prompt)) as chunks:
                 while True:
@@ -215,12 +241,31 @@ class AskedAnew:
                         chunk = await anext(chunks, None)
                     if chunk is None:
                         return
-                    if chunk.usage and not costs.prompt_tokens:
-                        costs.prompt_tokens = chunk.usage.input_tokens or 0
-                    if chunk.text:
-                        costs.tokens_out += 1
+                    if chunk.has_content:
+                        if phase != "generating":
+                            self._has_read(self._floor.given.tokens - before, prompt.purpose)
                         phase = "generating"
-                    yield chunk
+                    yield _with_ids(chunk, said.calls)
+
+    def _has_read(self, tokens: int, purpose: Purpose) -> None:
+        if purpose == "joiner":
+            self._costs.joiner_tokens = tokens
+        elif not self._costs.prompt_tokens:
+            self._costs.prompt_tokens = tokens
+
+
+def _with_ids(chunk: Chunk, calls: Sequence[ToolCall]) -> Chunk:
+    """Return a chunk whose calls have ids, by which the ideal model knows its steps again: as a provider gives them."""
+    pieces = (replace(piece, id=calls[piece.index or 0].id) if piece.name else piece for piece in chunk.calls)
+    return replace(chunk, calls=tuple(pieces))
+
+
+def calls_text(calls: Sequence[ToolCall]) -> str:
+    """Return native calls as the model writes them.
+
+    Of what stands around the arguments, all of it up to the next arguments is one token, as over the server.
+    """
+    return "".join(f"{CALL[0]}{call.name}{CALL[1]}{call.arguments}{_BEHIND}" for call in calls)
 
 
 class LiveEngine:
@@ -261,7 +306,6 @@ class LiveGeneration:
         self.finish = self._generation.finish
         if piece is not None:
             self._costs.prompt_tokens = self._costs.prompt_tokens or self.counts.prefilled or 0
-            self._costs.tokens_out += 1
             self._phase = "generating"
         return piece
 

@@ -86,12 +86,15 @@ class Pace:
 
     first_token: what each request takes beyond reading and writing its tokens. per_read_token: for a token that the model
     reads for the first time. per_resent_token: for one that it has read or written in an earlier request; 0: it is cached.
+    later_first_token: as `first_token`, of a later request in a mode that begins anew, with all that it reads; None: such a
+    request takes as long as one that goes on.
     """
 
     per_token: float
     first_token: float = 0.0
     per_read_token: float = 0.0
     per_resent_token: float = 0.0
+    later_first_token: float | None = None
 
     @classmethod
     def of(cls, timing: Timing) -> Self:
@@ -107,7 +110,8 @@ class Mode:
     names: what a call may name as inputs: what it has the results of, calls of earlier messages (`futures`), or any call
     written before it (`refs`). one_call: a message holds one call. is_early: calls start as they are written, not at the
     end of their message. is_interrupted: results go in between calls. keeps_cache: that takes no new request.
-    waits_for_all: a message that ends with calls waits for all of them, whatever the work's trap says.
+    waits_for_all: a message that ends with calls waits for all of them, whatever the work's trap says. begins_anew: each
+    request has a prompt of its own.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Mode:
     is_interrupted: bool = False
     keeps_cache: bool = False
     waits_for_all: bool = False
+    begins_anew: bool = False
 
 
 SYNC = Mode("sync", one_call=True, is_early=False, waits_for_all=True)
@@ -124,7 +129,7 @@ SYNC_PARALLEL = Mode("sync_parallel", is_early=False, waits_for_all=True)
 ASYNC = Mode("async", is_interrupted=True, keeps_cache=True)
 ASYNC_NAIVE = Mode("async_naive", is_interrupted=True)
 FUTURES = Mode("futures", names="futures")
-COMPILER = Mode("compiler", names="refs", waits_for_all=True)
+COMPILER = Mode("compiler", names="refs", waits_for_all=True, begins_anew=True)
 MODES = (SYNC, SYNC_PARALLEL, ASYNC_NAIVE, ASYNC, FUTURES, COMPILER)
 
 
@@ -289,6 +294,8 @@ class _Simulation:
         is_request = is_first or not self._mode.keeps_cache
         resent = self._context if is_request else 0
         seconds = tokens * pace.per_read_token + resent * pace.per_resent_token + is_request * pace.first_token
+        if self._mode.begins_anew and not is_first and pace.later_first_token is not None:
+            seconds = pace.later_first_token
         counts = Prediction(requests=int(is_request), prefilled=tokens + resent, resent=resent)
         self._spend(replace(counts, starting=seconds) if is_first else replace(counts, injecting=seconds))
         self._context += tokens

@@ -1,14 +1,14 @@
 """A whole measurement as one command makes it: which jobs on which grounds, and their records as they come."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
-from llmcompiler.bench.asynclm.contenders import CONTENDERS, Wire, contenders_of
+from llmcompiler.bench.asynclm.contenders import CONTENDERS, contenders_of
 from llmcompiler.bench.asynclm.ground import Ground
 from llmcompiler.bench.asynclm.in_process import in_process
 from llmcompiler.bench.asynclm.latency import ASYNC
@@ -24,7 +24,6 @@ from llmcompiler.plan.diagnostics import did_you_mean
 CELLS = tuple(Cell(per_token, first_token) for per_token in (5, 10, 20, 30) for first_token in (60, 310))
 OTHER_ORDERS = ("longest_first", "random")
 ORDERED = "multi_step_parallel"  # the set whose orders are compared: in it they matter most
-_CML: tuple[Wire, ...] = ("cml",)
 _APART = 0.05  # seconds between the beginnings of what is played at once: to write a prompt takes some of them
 
 Opened: TypeAlias = AbstractContextManager[Ground]
@@ -35,8 +34,7 @@ class Place:
     """What is measured on a ground. count: workloads of each set, unless asked for.
 
     orders: in which Async is played beside the best one. about: what is to be known of its figures. opened: returns the
-    ground for these jobs. A further ground is one more of these, and of `Ground`. wires: what can be written there;
-    contenders that write something else are left out.
+    ground for these jobs. A further ground is one more of these, and of `Ground`.
     """
 
     title: str
@@ -45,11 +43,10 @@ class Place:
     count: int = 10
     orders: Sequence[str] = ()
     about: str = ""
-    wires: Collection[Wire] = get_args(Wire)
 
     def jobs(self, request: "Request") -> Iterator[Job]:
         """Yield the jobs, workload by workload, modes in turn."""
-        contenders = [contender for contender in contenders_of(request.modes) if contender.wire in self.wires]
+        contenders = contenders_of(request.modes)
         for name in dict.fromkeys(request.sets):
             for workload in read_workloads(name, request.folder, request.count or self.count):
                 for cell in self.cells:
@@ -77,8 +74,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
             _in_process,
             [OWN_PACE],
             count=2,
-            about="random weights, forced tokens: the engine is measured, no model's skill; modes that write CML alone",
-            wires=_CML,  # it is offered no native calls, and a joiner's prompt is as long as no other
+            about="random weights, forced tokens: the engine is measured, no model's skill",
         ),
     }
 )
@@ -146,8 +142,7 @@ def _jobs(ground: str, request: Request) -> list[Job]:
     jobs = list(PLACES[ground].jobs(request))
     if not jobs:
         raise UsageError(
-            f"there is nothing to measure on the ground {ground} with {', '.join(request.modes)}: it takes modes that write "
-            f"{', '.join(PLACES[ground].wires)}, and refs need a set of chains, such as multi_step"
+            f"there is nothing to measure with {', '.join(request.modes)}: refs need a set of chains, such as multi_step"
         )
     return jobs
 

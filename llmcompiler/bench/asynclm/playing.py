@@ -89,7 +89,7 @@ class Course:
 
     def __init__(self, job: Job, ground: Ground, toolbox: Toolbox) -> None:
         self._asked = job.cell
-        self.job = job = replace(job, cell=ground.cell(job.cell, 0))
+        self.job = job = replace(job, cell=ground.cell(job.cell))
         self._ground = ground
         self._seconds = 0.0
         self._error: str | None = None
@@ -119,7 +119,8 @@ class Course:
     async def record(self) -> Record:
         """Return the record of what was played. A mode that has failed gives one that says why."""
         job, costs = self.job, sum([await voice.costs() for voice in self._held], Costs())
-        cell = self._ground.cell(self._asked, costs.prompt_tokens // max(1, len(self._held)))
+        sessions = max(1, len(self._held))
+        cell = self._ground.cell(self._asked, costs.prompt_tokens // sessions, costs.joiner_tokens // sessions)
         return Record(
             ground=self._ground.name,
             set=job.set,

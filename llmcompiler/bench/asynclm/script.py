@@ -40,12 +40,14 @@ class Cell:
     """How fast a model is: milliseconds a token, and to the first token of a request.
 
     per_read_ms: for a token that is put in. per_resent_ms: for one that the model has read or written before.
+    later_first_ms: to the first token of a joiner, if that differs.
     """
 
     per_token_ms: float
     first_token_ms: float
     per_read_ms: float = 0.1
     per_resent_ms: float = 0.0
+    later_first_ms: float | None = None
 
     def __str__(self) -> str:
         if self == OWN_PACE:
@@ -57,7 +59,8 @@ class Cell:
         """Return the pace, whose first token comes beside the writing of it."""
         per_token = self.per_token_ms / 1000
         first_token = self.first_token_ms / 1000 - per_token
-        return Pace(per_token, first_token, self.per_read_ms / 1000, self.per_resent_ms / 1000)
+        later = None if self.later_first_ms is None else self.later_first_ms / 1000 - per_token
+        return Pace(per_token, first_token, self.per_read_ms / 1000, self.per_resent_ms / 1000, later)
 
 
 OWN_PACE = Cell(0.0, 0.0)  # where a ground has one

@@ -66,7 +66,7 @@ class Served:
         """Return what the work returns."""
         return run_sync(work)
 
-    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+    def cell(self, asked: Cell, prompt_tokens: int = 0, joiner_tokens: int = 0) -> Cell:
         """Return what was asked for."""
         return asked
 

@@ -30,7 +30,7 @@ class VirtualTime:
         """Return what the work returns, on a virtual loop of its own."""
         return run_virtual(work)
 
-    def cell(self, asked: Cell, prompt_tokens: int) -> Cell:
+    def cell(self, asked: Cell, prompt_tokens: int = 0, joiner_tokens: int = 0) -> Cell:
         """Return what was asked for."""
         return asked
 

@@ -25,7 +25,9 @@ _ASKED: ChatMessage = {"role": "user", "content": "?"}
 _NAME, _ARGUMENTS = "llmcompiler_name", {"x": "?"}
 _ID = "call00000"  # the strictest template wants nine letters and digits
 _CALL: ChatMessage = {"id": _ID, "type": "function", "function": {"name": _NAME, "arguments": _ARGUMENTS}}
-_LONGEST_GAP = 80  # characters, between a name and its arguments, or what stands behind a call and that as it should be
+_LONGEST_GAP = (
+    80  # characters between a name and its arguments, beside white space; and of what may still become a mark
+)
 _WRITTEN = re.compile(rf'{_NAME}[^{{}}]{{0,{_LONGEST_GAP}}}?\{{\s*"x"\s*:\s*"\?"\s*\}}')
 # White space between these is the model's own affair. The id of a call is one of them: a model may leave it out.
 _UNITS = re.compile(rf',\s*"\w+"\s*:\s*"{_ID}"|[{{}}\[\]:,]|[^\s{{}}\[\]:,]+')
@@ -181,7 +183,7 @@ class CallText:
 
     def _before_arguments(self, is_over: bool) -> bool:
         found = re.search("[{}]", self._held)
-        if found is None and len(self._held) <= _LONGEST_GAP and not is_over:
+        if found is None and len("".join(self._held.split())) <= _LONGEST_GAP and not is_over:
             return False
         self._held = self._held[found.start() :] if found else self._held
         self._arguments = Bracketed()
