@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, replace
-from math import prod
+from math import exp, log
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -126,7 +126,7 @@ class InProcess:
 
     def __init__(self, model: LocalModel, floor: "Floor") -> None:
         self._per_token = 0.0  # seconds
-        self._first_token = _Parabola(())  # seconds, by tokens of the prompt
+        self._first_token = _Curve(())  # seconds, by tokens of the prompt
         self._model, self._floor = model, floor
         self._engine = LocalEngine(model)
 
@@ -149,9 +149,9 @@ class InProcess:
         return Cell(*(1000 * max(0.0, each) for each in (self._per_token, first_token, per_read, per_read, later)))
 
     def measure(self, longest: int) -> None:
-        """Measure the pace behind prompts of three lengths, up to `longest` tokens of tools."""
-        measured = [self._median_of_some(words) for words in (1, longest // 3, longest)]
-        self._first_token = _Parabola(tuple((costs.tokens_in, costs.starting) for costs in measured))
+        """Measure the pace behind prompts of four lengths, up to `longest` tokens of tools."""
+        measured = [self._median_of_some(longest // part) for part in (longest, 9, 3, 1)]
+        self._first_token = _Curve([(costs.tokens_in, costs.starting) for costs in measured])
         self._per_token = measured[0].generating / measured[0].tokens_out  # it grows little with the prompt
 
     def _median_of_some(self, words: int) -> Costs:
@@ -167,15 +167,20 @@ class InProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parabola:
-    """The one through three points: to read n tokens takes time that grows with n and with its square."""
+class _Curve:
+    """What goes through some points, in their order: between two of them, and beyond, it grows with a power of x."""
 
-    points: tuple[tuple[float, float], ...]
+    points: Sequence[tuple[float, float]]
 
     def at(self, x: float) -> float:
-        return sum(
-            y * prod((x - other) / (of - other) for other, _ in self.points if other != of) for of, y in self.points
+        if not self.points:
+            return 0.0
+        beyond = next(
+            (place for place, (known, _) in enumerate(self.points[1:-1], 1) if x < known), len(self.points) - 1
         )
+        (x0, y0), (x1, y1) = self.points[beyond - 1 : beyond + 1]
+        power = log(y1 / y0) / log(x1 / x0)
+        return y0 * exp(power * log(max(x, 1) / x0))
 
 
 class InProcessVoice:
