@@ -61,6 +61,12 @@ AS_XML = HERMES.replace(
     "<function={{ call.function.name }}>{% for key, value in call.function.arguments.items() %}"
     "<parameter={{ key }}>{{ value }}</parameter>{% endfor %}</function>",
 )
+WITH_ID = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}"
+    "{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]{% endif %}{% for call in m.tool_calls or [] %}"
+    "[TOOL_CALLS]{{ call.function.name }}[CALL_ID]{{ call.id }}[ARGS]{{ call.function.arguments | tojson }}{% endfor %}"
+    "<|im_end|>{% endfor %}"
+)
 TEMPLATES = {"hermes": HERMES, "thinking": THINKING, "llama": LLAMA, "mistral": MISTRAL, "fenced": FENCED}
 
 
@@ -75,6 +81,8 @@ def checkpoint_of(tmp_path_factory):
                 "<|im_start|>",
                 "<|im_end|>",
                 "[TOOL_CALLS]",
+                "[CALL_ID]",
+                "[ARGS]",
                 "<|calls|>",
                 "<|call|>",
                 "<|sep|>",
@@ -181,7 +189,7 @@ def test_calls_amid_any_text_are_read_however_they_are_cut(calls, ending, data) 
         ),
         pytest.param('<tool_call>\n{"name": "search"}\n</tool_call>', ("search", ""), id="no arguments"),
         pytest.param('<tool_call>\n{"name": "search", "arguments": {"q": "K', ("search", '{"q": "K'), id="broken off"),
-        pytest.param('<tool_call>\n{"name": "sea', ("sea", ""), id="broken off in the name"),
+        pytest.param('<tool_call>\n{"name": "sea', ("sea", "{"), id="broken off in the name"),
         pytest.param(
             '<tool_call>\n{"name": "search", "arguments": {q: K2}}</tool_call>', ("search", "{q: K2}"), id="no JSON"
         ),
@@ -347,6 +355,25 @@ def test_special_tokens_that_mark_calls_are_read_and_others_are_not(checkpoint_o
     tokens = checkpoint.encode('<|im_start|>[TOOL_CALLS] [{"name": "height"')
     assert checkpoint.decode_reply(tokens, form.marks) == '[TOOL_CALLS] [{"name": "height"'
     assert checkpoint.decode_reply(tokens) == ' [{"name": "height"'
+
+
+def test_special_tokens_between_a_name_and_its_arguments_are_read(checkpoint_of) -> None:
+    """Without them the id would be a part of the name."""
+    checkpoint = checkpoint_of(WITH_ID)
+    tokens = checkpoint.encode('[TOOL_CALLS]height[CALL_ID]call12345[ARGS]{"mountain": "K2"}')
+    _, [call] = read(checkpoint.call_form, checkpoint.decode_reply(tokens, checkpoint.call_form.marks))
+    assert (call.name, call.arguments) == ("height", '{"mountain": "K2"}')
+
+
+def test_the_template_for_conversations_with_tools_may_be_one_of_its_own(checkpoint_of) -> None:
+    checkpoint = checkpoint_of(HERMES)
+    usual = checkpoint.tokenizer.chat_template
+    plain = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    checkpoint.tokenizer.chat_template = {"default": plain, "tool_use": HERMES}
+    try:
+        assert Checkpoint(checkpoint.model, checkpoint.tokenizer).call_form == checkpoint.call_form
+    finally:
+        checkpoint.tokenizer.chat_template = usual
 
 
 def test_usage_and_finish_are_those_of_the_whole_reply(tmp_path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import BadModelRequest, ModelError
@@ -102,10 +102,11 @@ class Checkpoint:
         if self.tokenizer.chat_template is None:
             return None
         asked: list[ChatMessage] = [{"role": "user", "content": "?"}]
-        if _NO_TOOL.name not in self._rendered(asked, tools=[_NO_TOOL]):
-            return None
+        render = partial(self._rendered, tools=[_NO_TOOL])  # some templates take no conversation without tools
         try:
-            return call_form(self._rendered, [self.decode([end]) for end in self.ends])
+            if _NO_TOOL.name not in render(asked):
+                return None
+            return call_form(render, [self.decode([end]) for end in self.ends])
         except BadModelRequest:
             return None
 
