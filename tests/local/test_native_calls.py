@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcompiler import AsyncLM, ParallelCalls, RunFailed, tool
+from llmcompiler import AsyncLM, Limits, ParallelCalls, RunFailed, tool
 from llmcompiler.journal.events import PlanText, TaskEnded
 from llmcompiler.models.calls import CallReader
 from llmcompiler.models.local.calls import CallForm, CallText
@@ -66,6 +66,11 @@ WITH_ID = (
     "{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]{% endif %}{% for call in m.tool_calls or [] %}"
     "[TOOL_CALLS]{{ call.function.name }}[CALL_ID]{{ call.id }}[ARGS]{{ call.function.arguments | tojson }}{% endfor %}"
     "<|im_end|>{% endfor %}"
+)
+IN_TURN = (
+    "{% set ns = namespace(at=0) %}{% for m in messages if m.role != 'tool' and not m.tool_calls %}"
+    "{% if (m.role == 'user') != (ns.at % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% set ns.at = ns.at + 1 %}{% endfor %}" + HERMES
 )
 TEMPLATES = {"hermes": HERMES, "thinking": THINKING, "llama": LLAMA, "mistral": MISTRAL, "fenced": FENCED}
 
@@ -374,6 +379,24 @@ def test_the_template_for_conversations_with_tools_may_be_one_of_its_own(checkpo
         assert Checkpoint(checkpoint.model, checkpoint.tokenizer).call_form == checkpoint.call_form
     finally:
         checkpoint.tokenizer.chat_template = usual
+
+
+def test_a_template_that_wants_turns_is_told_why_the_work_was_stopped(tmp_path) -> None:
+    """Behind results stands a message of the user then: such templates refuse it, so the run ended without an answer."""
+    calls = call_text("height", mountain="Everest") + "\n" + call_text("height", mountain="K2")
+    with saying(IN_TURN, tmp_path, calls, "8849 m, as far as I know") as (model, texts):
+        result = ParallelCalls(model, [height], limits=Limits(tasks=1)).run("How high are Everest and K2?")
+    assert (result.answer, result.stopped_by) == ("8849 m, as far as I know", "tasks")
+    assert (
+        "<|im_start|>tool\n8849<|im_end|>\n<|im_start|>assistant\n(waiting)<|im_end|>\n<|im_start|>user\nThe work"
+        in texts[1]
+    )
+
+
+def test_a_template_without_messages_of_the_system_is_told_them_by_the_user(checkpoint_of) -> None:
+    checkpoint = checkpoint_of("{{ messages[0].role == 'system' and raise_exception('no system') or '' }}" + HERMES)
+    text = checkpoint.decode(checkpoint.prompt([Message("system", "Be brief."), Message("user", "How high is K2?")]))
+    assert text == "<|im_start|>user\nBe brief.\n\nHow high is K2?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_usage_and_finish_are_those_of_the_whole_reply(tmp_path) -> None:
