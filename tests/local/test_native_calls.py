@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcompiler import AsyncLM, ParallelCalls, RunFailed, tool
+from llmcompiler import AsyncLM, Limits, ParallelCalls, RunFailed, tool
 from llmcompiler.journal.events import PlanText, TaskEnded
 from llmcompiler.models.calls import CallReader
 from llmcompiler.models.local.calls import CallForm, CallText
@@ -61,6 +61,17 @@ AS_XML = HERMES.replace(
     "<function={{ call.function.name }}>{% for key, value in call.function.arguments.items() %}"
     "<parameter={{ key }}>{{ value }}</parameter>{% endfor %}</function>",
 )
+WITH_ID = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}"
+    "{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]{% endif %}{% for call in m.tool_calls or [] %}"
+    "[TOOL_CALLS]{{ call.function.name }}[CALL_ID]{{ call.id }}[ARGS]{{ call.function.arguments | tojson }}{% endfor %}"
+    "<|im_end|>{% endfor %}"
+)
+IN_TURN = (
+    "{% set ns = namespace(at=0) %}{% for m in messages if m.role != 'tool' and not m.tool_calls %}"
+    "{% if (m.role == 'user') != (ns.at % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% set ns.at = ns.at + 1 %}{% endfor %}" + HERMES
+)
 TEMPLATES = {"hermes": HERMES, "thinking": THINKING, "llama": LLAMA, "mistral": MISTRAL, "fenced": FENCED}
 
 
@@ -75,6 +86,8 @@ def checkpoint_of(tmp_path_factory):
                 "<|im_start|>",
                 "<|im_end|>",
                 "[TOOL_CALLS]",
+                "[CALL_ID]",
+                "[ARGS]",
                 "<|calls|>",
                 "<|call|>",
                 "<|sep|>",
@@ -181,7 +194,7 @@ def test_calls_amid_any_text_are_read_however_they_are_cut(calls, ending, data) 
         ),
         pytest.param('<tool_call>\n{"name": "search"}\n</tool_call>', ("search", ""), id="no arguments"),
         pytest.param('<tool_call>\n{"name": "search", "arguments": {"q": "K', ("search", '{"q": "K'), id="broken off"),
-        pytest.param('<tool_call>\n{"name": "sea', ("sea", ""), id="broken off in the name"),
+        pytest.param('<tool_call>\n{"name": "sea', ("sea", "{"), id="broken off in the name"),
         pytest.param(
             '<tool_call>\n{"name": "search", "arguments": {q: K2}}</tool_call>', ("search", "{q: K2}"), id="no JSON"
         ),
@@ -347,6 +360,43 @@ def test_special_tokens_that_mark_calls_are_read_and_others_are_not(checkpoint_o
     tokens = checkpoint.encode('<|im_start|>[TOOL_CALLS] [{"name": "height"')
     assert checkpoint.decode_reply(tokens, form.marks) == '[TOOL_CALLS] [{"name": "height"'
     assert checkpoint.decode_reply(tokens) == ' [{"name": "height"'
+
+
+def test_special_tokens_between_a_name_and_its_arguments_are_read(checkpoint_of) -> None:
+    """Without them the id would be a part of the name."""
+    checkpoint = checkpoint_of(WITH_ID)
+    tokens = checkpoint.encode('[TOOL_CALLS]height[CALL_ID]call12345[ARGS]{"mountain": "K2"}')
+    _, [call] = read(checkpoint.call_form, checkpoint.decode_reply(tokens, checkpoint.call_form.marks))
+    assert (call.name, call.arguments) == ("height", '{"mountain": "K2"}')
+
+
+def test_the_template_for_conversations_with_tools_may_be_one_of_its_own(checkpoint_of) -> None:
+    checkpoint = checkpoint_of(HERMES)
+    usual = checkpoint.tokenizer.chat_template
+    plain = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    checkpoint.tokenizer.chat_template = {"default": plain, "tool_use": HERMES}
+    try:
+        assert Checkpoint(checkpoint.model, checkpoint.tokenizer).call_form == checkpoint.call_form
+    finally:
+        checkpoint.tokenizer.chat_template = usual
+
+
+def test_a_template_that_wants_turns_is_told_why_the_work_was_stopped(tmp_path) -> None:
+    """Behind results stands a message of the user then: such templates refuse it, so the run ended without an answer."""
+    calls = call_text("height", mountain="Everest") + "\n" + call_text("height", mountain="K2")
+    with saying(IN_TURN, tmp_path, calls, "8849 m, as far as I know") as (model, texts):
+        result = ParallelCalls(model, [height], limits=Limits(tasks=1)).run("How high are Everest and K2?")
+    assert (result.answer, result.stopped_by) == ("8849 m, as far as I know", "tasks")
+    assert (
+        "<|im_start|>tool\n8849<|im_end|>\n<|im_start|>assistant\n(waiting)<|im_end|>\n<|im_start|>user\nThe work"
+        in texts[1]
+    )
+
+
+def test_a_template_without_messages_of_the_system_is_told_them_by_the_user(checkpoint_of) -> None:
+    checkpoint = checkpoint_of("{{ messages[0].role == 'system' and raise_exception('no system') or '' }}" + HERMES)
+    text = checkpoint.decode(checkpoint.prompt([Message("system", "Be brief."), Message("user", "How high is K2?")]))
+    assert text == "<|im_start|>user\nBe brief.\n\nHow high is K2?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_usage_and_finish_are_those_of_the_whole_reply(tmp_path) -> None:

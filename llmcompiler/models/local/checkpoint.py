@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import BadModelRequest, ModelError
@@ -88,13 +88,18 @@ class Checkpoint:
     def prompt(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[int]:
         """Return the tokens of a conversation, in the tokenizer's own chat template if it has one, and where a reply begins.
 
-        Raises `BadModelRequest` for a conversation that the template does not take.
+        A template may refuse messages of the system, and a user's behind any but the assistant's: then they are joined or
+        parted, so that it takes them. Raises `BadModelRequest` for a conversation that it does not take even so.
         """
         if self.tokenizer.chat_template is None:
             text = "".join(f"{message.role}: {message.text}\n\n" for message in messages) + "assistant:"
             tokens: list[int] = self.tokenizer.encode(text)
             return tokens
-        return self.encode(self._rendered([_said(message) for message in messages], tools=tools))
+        said = [_said(message) for message in messages]
+        try:
+            return self.encode(self._rendered(said, tools=tools))
+        except BadModelRequest:
+            return self.encode(self._rendered(_in_turn(said), tools=tools))
 
     @cached_property
     def call_form(self) -> CallForm | None:
@@ -102,10 +107,11 @@ class Checkpoint:
         if self.tokenizer.chat_template is None:
             return None
         asked: list[ChatMessage] = [{"role": "user", "content": "?"}]
-        if _NO_TOOL.name not in self._rendered(asked, tools=[_NO_TOOL]):
-            return None
+        render = partial(self._rendered, tools=[_NO_TOOL])  # some templates take no conversation without tools
         try:
-            return call_form(self._rendered, [self.decode([end]) for end in self.ends])
+            if _NO_TOOL.name not in render(asked):
+                return None
+            return call_form(render, [self.decode([end]) for end in self.ends])
         except BadModelRequest:
             return None
 
@@ -152,6 +158,7 @@ class Checkpoint:
 
 _NOT_CLEANED = {"clean_up_tokenization_spaces": False}
 _AS_WRITTEN = {"skip_special_tokens": False, **_NOT_CLEANED}
+_WAITING: ChatMessage = {"role": "assistant", "content": "(waiting)"}
 _NO_TOOL = ToolSpec("llmcompiler_no_tool", "Does nothing.", {})
 
 
@@ -168,6 +175,20 @@ def _said(message: Message) -> ChatMessage:
             for call in message.calls
         ]
     return said | {"tool_call_id": message.call_id} if message.call_id else said
+
+
+def _in_turn(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return messages without one of the system, in which each of the user's but the first stands behind the assistant's."""
+    turns: list[ChatMessage] = []
+    for message in messages:
+        before = turns[-1]["role"] if turns else ""
+        if message["role"] == "user" and before in ("system", "user"):
+            turns[-1] = {"role": "user", "content": f"{turns[-1]['content']}\n\n{message['content']}"}
+            continue
+        if message["role"] == "user" and before == "tool":
+            turns.append(_WAITING)
+        turns.append(message)
+    return turns
 
 
 def load(name: str) -> Checkpoint:
