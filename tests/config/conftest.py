@@ -1,21 +1,16 @@
 """Code that configurations may import, and code that they may not: importing that leaves a file."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.transport.conftest import one_certificate
 
 __all__ = ["one_certificate"]
 
 CODE = Path(__file__).parents[1] / "golden" / "configs" / "code"
-slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # the fixture is a folder; each example its own file
-settings.register_profile("config", deadline=None, derandomize="CI" in os.environ, suppress_health_check=slow)
-settings.load_profile("config")
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def test_a_value_comes_back_exactly(shared, value):
     assert repr(result(shared, "echo", value=value)) == repr(Succeeded(value))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -97,7 +97,7 @@ def replies(draw: st.DrawFn) -> Scripted:
 JOINS = ["Action: Replan(more)", FINISH, "Action: Finish()", "no action at all", "Action: Replan(again)", ""]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     plans=st.lists(replies(), min_size=1, max_size=4),
     joins=st.lists(st.sampled_from(JOINS), min_size=1, max_size=4),

@@ -308,5 +308,5 @@ class Machine(RuleBasedStateMachine):
         assert self.model.is_over
 
 
-Machine.TestCase.settings = settings(max_examples=250, stateful_step_count=70, deadline=None, derandomize=True)
+Machine.TestCase.settings = settings(max_examples=250, stateful_step_count=70, derandomize=True)
 TestUnitAgreesWithModel = Machine.TestCase

@@ -393,7 +393,7 @@ def test_a_refusal_deep_in_a_long_text_shows_only_its_neighbourhood() -> None:
 
 
 @given(st.text(max_size=60))
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @example("1" * 999 + "%")
 def test_any_text_gives_a_number_or_a_value_error(expression: str) -> None:
     assert_number_or_refusal(expression)
@@ -417,7 +417,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
-@settings(derandomize=True, deadline=None, max_examples=600)
+@settings(derandomize=True, max_examples=600)
 def test_any_mixture_of_what_is_allowed_gives_a_number_or_a_value_error(expression: str) -> None:
     assert_number_or_refusal(expression)
 

@@ -51,7 +51,7 @@ def computed(tree: Tree, operators: dict[str, Callable[[Any, Any], Any]], leaf: 
 
 
 @given(trees(st.integers(min_value=-(10**9), max_value=10**9) | st.floats(-1e9, 1e9), list(PYTHON)))
-@settings(derandomize=True, deadline=None, max_examples=250)
+@settings(derandomize=True, max_examples=250)
 def test_a_random_expression_has_the_value_that_python_computes(tree: Tree) -> None:
     try:
         expected = computed(tree, PYTHON, lambda number: number)
@@ -65,7 +65,7 @@ def test_a_random_expression_has_the_value_that_python_computes(tree: Tree) -> N
 
 
 @given(trees(st.integers(min_value=-(10**6), max_value=10**6), ["+", "-", "*"]))
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 def test_whole_numbers_are_exact(tree: Tree) -> None:
     result = calculate(written(tree))
     assert type(result) is int
@@ -73,13 +73,13 @@ def test_whole_numbers_are_exact(tree: Tree) -> None:
 
 
 @given(trees(st.integers(min_value=1, max_value=10**6), ["+", "*", "/"]))
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 def test_fractions_of_positive_numbers_are_right_to_twelve_digits(tree: Tree) -> None:
     assert calculate(written(tree)) == pytest.approx(float(computed(tree, EXACT, Fraction)), rel=1e-12)
 
 
 @given(st.integers(min_value=0, max_value=999), st.integers(min_value=0, max_value=999))
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 def test_operators_bind_as_in_python_without_brackets(left: int, right: int) -> None:
     assert calculate(f"{left} + {right} * 3 - 4 ^ 2 / 8") == left + right * 3 - 4**2 / 8
     assert calculate(f"{left}% + {right}%") == left / 100 + right / 100

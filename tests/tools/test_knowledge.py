@@ -292,7 +292,7 @@ def test_hostile_text_is_an_ordinary_error(query: str) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 def test_any_text_gives_a_fact_or_an_ordinary_error(query: str) -> None:
     try:
         assert search(query)["source"]
@@ -308,7 +308,7 @@ WORDS = sorted(NAMES | set(DATA["fields"]) | {"of", "and", "the", "in"})
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8))
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 def test_any_mixture_of_known_words_gives_a_fact_about_something_named(words: list[str]) -> None:
     try:
         found = search(" ".join(words))
