@@ -211,6 +211,14 @@ def test_requests_reading_and_the_answer_are_counted(mode: Mode, expected: Predi
     assert simulate(Work(PAIR, answer_tokens=5, prompt_tokens=20), PACE, mode) == expected
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_joiner_alone_may_have_a_first_token_of_its_own(mode: Mode) -> None:
+    """It holds the reading of all that stands in its prompt. A mode that goes on with its text knows no such prompt."""
+    work = Work(PAIR, answer_tokens=5, prompt_tokens=20)
+    told, plain = simulate(work, replace(PACE, later_first_token=33.0), mode), simulate(work, PACE, mode)
+    assert told == (replace(plain, injecting=33.0) if mode is COMPILER else plain)
+
+
 def test_a_trap_is_written_and_what_ends_meanwhile_is_read_without_waiting() -> None:
     work = Work((Call(1, 10, 3), Call(2, 10, 100)), trap_tokens=5)
     told = simulate(work, MS, ASYNC)

@@ -88,8 +88,9 @@ def _written(scripts: Iterable[Script]) -> Iterator[str]:
             yield text
             yield interrupt(MARKS, step.name, json.dumps({"result": 100}))
             if isinstance(ideal, FuturesIdeal):
-                yield calls_text([ToolCall(step.tool, text), ToolCall(AWAIT, await_arguments(range(200)))] * 2)
+                yield calls_text([ToolCall(step.tool, text)] * 2)
         yield join_line(len(ideal.steps))
+    yield calls_text([ToolCall(AWAIT, await_arguments(range(200)))] * 2)
     yield from ("".join(TRAP_TOKENS), "\n", _answer(1))
     yield from (f'{number}: {number} "$f{number}"' for number in range(1000))
 
