@@ -6,9 +6,8 @@ import jinja2
 import pytest
 
 from llmcompiler.errors import BadModelRequest
-from llmcompiler.models.calls import CallReader
-from llmcompiler.models.local.calls import CallForm, CallText, call_form
-from llmcompiler.models.model import ToolCall
+from llmcompiler.models.local.calls import CallForm, call_form
+from tests.local.replies import read
 
 
 def template(call: str, *, before: str = "", between: str = "", after: str = "", reply: str = "<|assistant|>") -> str:
@@ -54,16 +53,6 @@ def form_of(text: str) -> CallForm | None:
             raise BadModelRequest(str(error)) from error
 
     return call_form(render, ["<|end|>"])
-
-
-def read(form: CallForm, text: str, size: int = 1) -> tuple[str, list[ToolCall]]:
-    """Return the text and the calls of a reply, read in pieces of this size."""
-    reader, calls, said, done = CallText(form), CallReader(), "", []
-    chunks = [reader.feed(text[start : start + size]) for start in range(0, len(text), size)]
-    for chunk in [*chunks, reader.close()]:
-        said += chunk.text
-        done += filter(None, map(calls.feed, chunk.calls))
-    return said, [*done, *calls.close()]
 
 
 def a_call(name: str, key: str = "arguments") -> str:

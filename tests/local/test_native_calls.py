@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from llmcompiler import AsyncLM, Limits, ParallelCalls, RunFailed, tool
 from llmcompiler.journal.events import PlanText, TaskEnded
-from llmcompiler.models.calls import CallReader
-from llmcompiler.models.local.calls import CallForm, CallText
+from llmcompiler.models.local.calls import CallForm
 from llmcompiler.models.local.checkpoint import Checkpoint, load
 from llmcompiler.models.local.model import LocalModel
 from llmcompiler.models.model import Message, Prompt, ToolCall
@@ -19,6 +18,7 @@ from llmcompiler.plan.outcomes import Succeeded
 from llmcompiler.plan.tools import ToolSpec
 from llmcompiler.testing.checkpoint import make_checkpoint, make_tokenizer
 from llmcompiler.testing.forcing import forced
+from tests.local.replies import read, read_pieces
 
 SEARCH = ToolSpec("search", "Look something up.", {"type": "object", "properties": {"q": {"type": "string"}}})
 
@@ -102,16 +102,6 @@ def checkpoint_of(tmp_path_factory):
     return of
 
 
-def read(form: CallForm, text: str, size: int = 1) -> tuple[str, list[ToolCall]]:
-    """Return the text and the calls of a reply, read in pieces of this size."""
-    reader, calls, said, done = CallText(form), CallReader(), "", []
-    chunks = [reader.feed(text[start : start + size]) for start in range(0, len(text), size)]
-    for chunk in [*chunks, reader.close()]:
-        said += chunk.text
-        done += filter(None, map(calls.feed, chunk.calls))
-    return said, [*done, *calls.close()]
-
-
 def replied(checkpoint: Checkpoint, calls, text: str = "") -> str:
     """Return a reply with calls as the template itself writes it."""
     asked, marks = Message("user", "?"), checkpoint.decode(checkpoint.prompt([Message("user", "?")]))
@@ -162,11 +152,8 @@ def test_calls_amid_any_text_are_read_however_they_are_cut(calls, ending, data) 
     )
     written += ending
     cuts = sorted(data.draw(st.sets(st.integers(0, len(written)), max_size=10)))
-    reader, calls_read, said, got = CallText(FORM), CallReader(), "", []
     pieces = [written[start:end] for start, end in zip([0, *cuts], [*cuts, len(written)], strict=True)]
-    for chunk in [*map(reader.feed, pieces), reader.close()]:
-        said += chunk.text
-        got += filter(None, map(calls_read.feed, chunk.calls))
+    said, got = read_pieces(FORM, pieces)
     assert [(call.name, json.loads(call.arguments)) for call in got] == [
         (name, arguments) for _, name, arguments in calls
     ]
@@ -250,7 +237,8 @@ def test_a_model_that_cannot_call_natively_says_so(template, tmp_path) -> None:
     tokenizer.chat_template = template
     model = LocalModel(str(make_checkpoint(tmp_path, tokenizer)))
     with pytest.raises(
-        RunFailed, match="cannot call tools natively: its chat template knows no tools, or writes calls without JSON"
+        RunFailed,
+        match="cannot call tools natively: its chat template knows no tools, or writes calls in no form that can be read",
     ):
         asyncio.run(ParallelCalls(model, [height]).arun("How high is K2?"))
 

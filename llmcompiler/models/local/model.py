@@ -65,8 +65,8 @@ class LocalModel:
         form = await self.host.compute(lambda: checkpoint.call_form)
         if form is None:
             raise BadModelRequest(
-                f"{self} cannot call tools natively: its chat template knows no tools, or writes calls without JSON; use "
-                "another strategy or model"
+                f"{self} cannot call tools natively: its chat template knows no tools, or writes calls in no form that can "
+                "be read; use another strategy or model"
             )
         return form
 
