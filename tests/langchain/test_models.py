@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ STOPPING = Prompt(PROMPT.messages, "agent", ("\nObservation:", "<END>"))
 PLAN = '1. look("a")\n2. join()<END_OF_PLAN>'
 FINISH = "Thought: enough.\nAction: Finish(A)"
 
+_NUMBERS = count(1)
+
 
 @tool(effect="read")
 async def look(query: str) -> str:
@@ -47,7 +50,11 @@ async def look(query: str) -> str:
 
 def chat(server: LoopbackServer, **options: Any) -> ChatOpenAI:
     options = {"max_retries": 0, "stream_usage": True, **options}
-    return ChatOpenAI(model="m", base_url=server.base_url, api_key=SecretStr(KEY), **options)
+    # ChatOpenAI keeps connections for each address and timeout, beyond the loop they belong to: another test's server may
+    # have had this port.
+    return ChatOpenAI(
+        model="m", base_url=server.base_url, api_key=SecretStr(KEY), **{"timeout": 600.0 + next(_NUMBERS), **options}
+    )
 
 
 async def ask(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.strategies.calling import QUESTION
 LOOK, OTHER = ToolCall("look", '{"query": "é 😀"}', "c1"), ToolCall("look", '{"query": "b"}', "c2")
 WRITE = ToolCall("save", '{"text": "x"}', "c3")
 RETRIES = ModelRetries(retries=2, wait=wait_none())
+
+_NUMBERS = count(1000)
 
 
 class World:
@@ -49,7 +52,10 @@ def openai(server: LoopbackServer) -> Any:
 
 
 def langchain(server: LoopbackServer) -> Any:
-    return ChatOpenAI(model="m", base_url=server.base_url, api_key=SecretStr("any"), max_retries=0, stream_usage=True)
+    # ChatOpenAI keeps connections for each address and timeout, beyond the loop they belong to: another test's server may
+    # have had this port.
+    options = {"timeout": 600.0 + next(_NUMBERS), "max_retries": 0, "stream_usage": True}
+    return ChatOpenAI(model="m", base_url=server.base_url, api_key=SecretStr("any"), **options)
 
 
 each_model = pytest.mark.parametrize("model", [openai, langchain])
